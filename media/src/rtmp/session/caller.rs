@@ -1,0 +1,209 @@
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::Media;
+use super::server::status;
+use super::wire::{Heard, WINDOW_BYTES, Wire};
+use crate::amf0::Value;
+use crate::rtmp::Error;
+use crate::rtmp::chunk::ReadLimits;
+use crate::rtmp::handshake;
+use crate::rtmp::message::{Body, Command};
+
+/// Whom to call, and what for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// `rtmp://HOST/APP`, as the called end is told it.
+    pub tc_url: String,
+    pub app: String,
+    /// The stream's name, or the publish key.
+    pub name: String,
+    pub role: Role,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Publish,
+    Play,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallerEvent {
+    /// Publishing or playing has begun.
+    Started,
+    /// The other end will not, or no longer, have it.
+    Refused {
+        code: String,
+        description: String,
+    },
+    /// The stream has ended at the other end.
+    Ended,
+    Media(Media),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Handshake,
+    Connecting,
+    Creating,
+    /// Publishing or playing is asked for.
+    Starting,
+    Started,
+    Ended,
+}
+
+/// Transaction numbers: one each, for each is sent once.
+const CONNECT: f64 = 1.0;
+const CREATE_STREAM: f64 = 2.0;
+
+/// The calling end of a connection: publishes to a server, or plays from one.
+#[derive(Debug)]
+pub struct Caller {
+    call: Call,
+    handshake: handshake::Client,
+    wire: Wire,
+    state: State,
+    stream_id: u32,
+}
+
+impl Caller {
+    #[must_use]
+    pub fn new(call: Call, seed: u64) -> Self {
+        let mut wire = Wire::new(ReadLimits::PUBLISHER);
+        let handshake = handshake::Client::start(seed, &mut wire.output);
+        Self {
+            call,
+            handshake,
+            wire,
+            state: State::Handshake,
+            stream_id: 0,
+        }
+    }
+
+    pub fn receive(&mut self, bytes: &[u8]) {
+        self.wire.receive(bytes);
+    }
+
+    pub fn next_event(&mut self, now: Instant) -> Result<Option<CallerEvent>, Error> {
+        if self.state == State::Handshake {
+            let Wire { input, output, .. } = &mut self.wire;
+            if !self.handshake.receive(input, output)? {
+                return Ok(None);
+            }
+            self.connect();
+        }
+        while self.state != State::Ended {
+            let event = match self.wire.hear(now)? {
+                None => return Ok(None),
+                Some(Heard::Media(media)) => Some(CallerEvent::Media(media)),
+                Some(Heard::Command(command)) => self.on_command(&command),
+            };
+            if event.is_some() {
+                return Ok(event);
+            }
+        }
+        Ok(None)
+    }
+
+    pub fn take_output(&mut self) -> Bytes {
+        self.wire.take_output()
+    }
+
+    /// Sends media; for a publisher that has started.
+    pub fn send(&mut self, media: &Media) {
+        self.wire.send_media(self.stream_id, media);
+    }
+
+    /// Says that publishing or playing is over.
+    pub fn close(&mut self) {
+        let id = Value::Number(self.stream_id.into());
+        self.command(0, "deleteStream", 0.0, vec![Value::Null, id]);
+        self.state = State::Ended;
+    }
+
+    fn connect(&mut self) {
+        self.state = State::Connecting;
+        self.wire.send_control(&Body::WindowAckSize(WINDOW_BYTES));
+        self.wire.enlarge_chunks();
+        let text = |text: &str| Value::String(text.to_owned());
+        let info = Value::Object(vec![
+            ("app".into(), text(&self.call.app)),
+            ("type".into(), text("nonprivate")),
+            ("flashVer".into(), text("FMLE/3.0 (compatible; Isocast)")),
+            ("tcUrl".into(), text(&self.call.tc_url)),
+        ]);
+        self.command(0, "connect", CONNECT, vec![info]);
+    }
+
+    fn on_command(&mut self, command: &Command) -> Option<CallerEvent> {
+        match (command.name.as_str(), self.state) {
+            ("_result", State::Connecting) if command.transaction == CONNECT => {
+                self.state = State::Creating;
+                self.command(0, "createStream", CREATE_STREAM, vec![Value::Null]);
+                None
+            }
+            ("_result", State::Creating) if command.transaction == CREATE_STREAM => {
+                let id = command.values.get(1).and_then(Value::as_f64);
+                self.stream_id = id.unwrap_or(1.0) as u32;
+                self.start();
+                None
+            }
+            ("_error", State::Connecting | State::Creating) => self.on_refusal(command),
+            ("onStatus", _) => self.on_status(command),
+            _ => None,
+        }
+    }
+
+    fn start(&mut self) {
+        self.state = State::Starting;
+        let name = Value::String(self.call.name.clone());
+        let (command, last) = match self.call.role {
+            Role::Publish => ("publish", Value::String("live".into())),
+            Role::Play => ("play", Value::Number(-1.0)), // -1: a live stream only (§7.2.2.1)
+        };
+        self.command(self.stream_id, command, 0.0, vec![Value::Null, name, last]);
+    }
+
+    fn on_status(&mut self, command: &Command) -> Option<CallerEvent> {
+        let said = |key| {
+            let info = command.values.get(1)?;
+            info.get(key)?.as_str()
+        };
+        match said("code").unwrap_or_default() {
+            status::PUBLISH_START | status::PLAY_START => {
+                self.state = State::Started;
+                Some(CallerEvent::Started)
+            }
+            status::PLAY_UNPUBLISH_NOTIFY => {
+                self.state = State::Ended;
+                Some(CallerEvent::Ended)
+            }
+            _ if said("level") == Some("error") => self.on_refusal(command),
+            _ => None,
+        }
+    }
+
+    fn on_refusal(&mut self, command: &Command) -> Option<CallerEvent> {
+        self.state = State::Ended;
+        let said = |key| {
+            let said = command.values.get(1).and_then(|info| info.get(key));
+            said.and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        Some(CallerEvent::Refused {
+            code: said("code"),
+            description: said("description"),
+        })
+    }
+
+    fn command(&mut self, stream_id: u32, name: &str, transaction: f64, values: Vec<Value>) {
+        self.wire.send_command(
+            stream_id,
+            Command {
+                name: name.into(),
+                transaction,
+                values,
+            },
+        );
+    }
+}

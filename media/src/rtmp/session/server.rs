@@ -1,0 +1,395 @@
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::wire::{Heard, Rate, WINDOW_BYTES, Wire};
+use super::{Media, STREAM_ID};
+use crate::amf0::Value;
+use crate::rtmp::Error;
+use crate::rtmp::chunk::ReadLimits;
+use crate::rtmp::handshake;
+use crate::rtmp::message::{Body, Command, UserControl};
+
+/// The status codes we answer with (§7.2.2, and those that players know by custom).
+pub mod status {
+    pub const PUBLISH_START: &str = "NetStream.Publish.Start";
+    pub const PUBLISH_BAD_NAME: &str = "NetStream.Publish.BadName";
+    pub const UNPUBLISH_SUCCESS: &str = "NetStream.Unpublish.Success";
+    pub const PLAY_RESET: &str = "NetStream.Play.Reset";
+    pub const PLAY_START: &str = "NetStream.Play.Start";
+    pub const PLAY_FAILED: &str = "NetStream.Play.Failed";
+    pub const PLAY_STREAM_NOT_FOUND: &str = "NetStream.Play.StreamNotFound";
+    pub const PLAY_UNPUBLISH_NOTIFY: &str = "NetStream.Play.UnpublishNotify";
+    pub const CONNECT_SUCCESS: &str = "NetConnection.Connect.Success";
+    pub const CALL_FAILED: &str = "NetConnection.Call.Failed";
+}
+
+/// How long a peer may take over each step.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// From accepting the connection to C2.
+    pub handshake: Duration,
+    /// From accepting the connection to `publish` or `play`.
+    pub command: Duration,
+    /// From `publish` to the first media message.
+    pub first_media: Duration,
+    /// Between two media messages.
+    pub silence: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(5),
+            command: Duration::from_secs(15),
+            first_media: Duration::from_secs(20),
+            silence: Duration::from_secs(30),
+        }
+    }
+}
+
+const COMMANDS_PER_SECOND_MAX: u32 = 100;
+
+/// What the peer of a [`Session`] wants or sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// It wants to publish. Nothing more is read until `accept_publish` or `refuse`.
+    Publish {
+        app: String,
+        name: String,
+    },
+    /// It wants to play. Nothing more is read until `accept_play` or `refuse`.
+    Play {
+        app: String,
+        name: String,
+    },
+    Media(Media),
+    /// The publisher is done; it may publish again.
+    Unpublish,
+    /// The player is done.
+    Stop,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Handshake,
+    /// Awaits `connect`.
+    Opened,
+    /// Awaits `publish` or `play`.
+    Connected,
+    /// The owner of the session has an event to answer.
+    Deciding,
+    Publishing {
+        media_seen: bool,
+    },
+    Playing,
+    /// Refused: what is left to send is in the output.
+    Ended,
+}
+
+/// The serving end of a connection.
+#[derive(Debug)]
+pub struct Session {
+    limits: Limits,
+    handshake: handshake::Server,
+    wire: Wire,
+    state: State,
+    app: String,
+    command_rate: Rate,
+    /// When the present state's time began.
+    since: Instant,
+}
+
+impl Session {
+    /// `seed` makes the arbitrary bytes of the handshake.
+    #[must_use]
+    pub fn new(limits: Limits, seed: u64, now: Instant) -> Self {
+        Self {
+            limits,
+            handshake: handshake::Server::new(seed),
+            wire: Wire::new(ReadLimits::STRANGER),
+            state: State::Handshake,
+            app: String::new(),
+            command_rate: Rate::new(COMMANDS_PER_SECOND_MAX),
+            since: now,
+        }
+    }
+
+    pub fn receive(&mut self, bytes: &[u8]) {
+        self.wire.receive(bytes);
+    }
+
+    /// The next thing to act on; `None` until more bytes, or a decision, arrive.
+    pub fn next_event(&mut self, now: Instant) -> Result<Option<Event>, Error> {
+        if self.state == State::Handshake {
+            let Wire { input, output, .. } = &mut self.wire;
+            if !self.handshake.receive(input, output)? {
+                return Ok(None);
+            }
+            self.state = State::Opened;
+        }
+        while !matches!(self.state, State::Deciding | State::Ended) {
+            let event = match self.wire.hear(now)? {
+                None => return Ok(None),
+                Some(Heard::Media(media)) => self.on_media(media, now),
+                Some(Heard::Command(command)) => self.on_command(command, now)?,
+            };
+            if event.is_some() {
+                return Ok(event);
+            }
+        }
+        Ok(None)
+    }
+
+    /// All there is to send, in order.
+    pub fn take_output(&mut self) -> Bytes {
+        self.wire.take_output()
+    }
+
+    /// When to call [`Session::check_deadline`], unless something happens before.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        Some(self.since + self.allowed()?.0)
+    }
+
+    pub fn check_deadline(&self, now: Instant) -> Result<(), Error> {
+        match self.allowed() {
+            Some((allowed, error)) if now >= self.since + allowed => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Answers [`Event::Publish`]: media is welcome.
+    pub fn accept_publish(&mut self, now: Instant) {
+        self.state = State::Publishing { media_seen: false };
+        self.since = now;
+        self.wire.set_limits(ReadLimits::PUBLISHER);
+        self.send_status("status", status::PUBLISH_START, "Publishing.");
+    }
+
+    /// Answers [`Event::Play`]: serialised media may follow the output.
+    pub fn accept_play(&mut self) {
+        self.state = State::Playing;
+        let begin = UserControl::StreamBegin {
+            stream_id: STREAM_ID,
+        };
+        self.wire.send_control(&Body::UserControl(begin));
+        self.send_status("status", status::PLAY_RESET, "Playing and resetting.");
+        self.send_status("status", status::PLAY_START, "Playing.");
+    }
+
+    /// Answers either event, or ends what was accepted: `code` is one of [`status`], and
+    /// `description` is what an encoder shows. Close the connection once the output is sent.
+    pub fn refuse(&mut self, code: &str, description: &str) {
+        self.state = State::Ended;
+        self.send_status("error", code, description);
+    }
+
+    /// Tells a player that its stream is over.
+    pub fn end_play(&mut self) {
+        self.state = State::Ended;
+        let end = UserControl::StreamEof {
+            stream_id: STREAM_ID,
+        };
+        self.wire.send_control(&Body::UserControl(end));
+        self.send_status(
+            "status",
+            status::PLAY_UNPUBLISH_NOTIFY,
+            "The broadcast has ended.",
+        );
+    }
+
+    /// Messages that the peer gave up half-way.
+    #[must_use]
+    pub fn messages_dropped(&self) -> u64 {
+        self.wire.messages_dropped()
+    }
+
+    fn allowed(&self) -> Option<(Duration, Error)> {
+        match self.state {
+            State::Handshake => Some((self.limits.handshake, Error::HandshakeTimeout)),
+            State::Opened | State::Connected => Some((self.limits.command, Error::CommandTimeout)),
+            State::Publishing { media_seen: false } => {
+                Some((self.limits.first_media, Error::MediaTimeout))
+            }
+            State::Publishing { media_seen: true } => {
+                Some((self.limits.silence, Error::MediaTimeout))
+            }
+            State::Deciding | State::Playing | State::Ended => None,
+        }
+    }
+
+    /// Media counts only while publishing; what an encoder sends after its end is left alone.
+    fn on_media(&mut self, media: Media, now: Instant) -> Option<Event> {
+        let State::Publishing { media_seen } = &mut self.state else {
+            return None;
+        };
+        *media_seen = true;
+        self.since = now;
+        Some(Event::Media(media))
+    }
+
+    fn on_command(&mut self, command: Command, now: Instant) -> Result<Option<Event>, Error> {
+        if !self.command_rate.allow(1, now) {
+            return Err(Error::CommandRate {
+                max: COMMANDS_PER_SECOND_MAX,
+            });
+        }
+        match (command.name.as_str(), self.state) {
+            ("connect", State::Opened) => self.on_connect(&command),
+            ("connect", _) => {
+                return Err(Error::Order {
+                    what: "a second connect",
+                });
+            }
+            (_, State::Opened) => {
+                return Err(Error::Order {
+                    what: "a command before connect",
+                });
+            }
+            ("publish", State::Connected) => {
+                self.state = State::Deciding;
+                return Ok(Some(Event::Publish {
+                    app: self.app.clone(),
+                    name: stream_name(&command),
+                }));
+            }
+            ("play", State::Connected) => {
+                self.state = State::Deciding;
+                return Ok(Some(Event::Play {
+                    app: self.app.clone(),
+                    name: stream_name(&command),
+                }));
+            }
+            ("publish" | "play" | "play2", _) => {
+                return Err(Error::Order {
+                    what: "a second publish or play",
+                });
+            }
+            ("deleteStream" | "closeStream", _) => return Ok(self.on_close(&command, now)),
+            ("createStream", _) => self.send_result(&command, Value::Number(STREAM_ID.into())),
+            ("getStreamLength", _) => self.send_result(&command, Value::Number(0.0)), // live has none
+            ("releaseStream" | "FCPublish" | "FCUnpublish" | "FCSubscribe" | "_checkbw", _) => {
+                self.send_result(&command, Value::Undefined);
+            }
+            // A live stream has no other position, and the peer's own receipts need no answer.
+            (
+                "pause" | "seek" | "receiveAudio" | "receiveVideo" | "_result" | "_error"
+                | "onStatus",
+                _,
+            ) => {}
+            _ => self.send_error(&command),
+        }
+        Ok(None)
+    }
+
+    fn on_connect(&mut self, command: &Command) {
+        let info = command.values.first();
+        let app = info
+            .and_then(|info| info.get("app"))
+            .and_then(Value::as_str);
+        self.app = app.unwrap_or_default().trim_end_matches('/').to_owned();
+        self.state = State::Connected;
+
+        self.wire.send_control(&Body::WindowAckSize(WINDOW_BYTES));
+        self.wire.send_control(&Body::SetPeerBandwidth {
+            bytes: WINDOW_BYTES,
+            limit: 2, // dynamic (§5.4.5)
+        });
+        self.wire.enlarge_chunks();
+        let properties = Value::Object(vec![
+            ("fmsVer".into(), "FMS/3,0,1,123".into_value()),
+            ("capabilities".into(), Value::Number(31.0)),
+        ]);
+        let mut answer = status_object("status", status::CONNECT_SUCCESS, "Connected.");
+        answer.push(("objectEncoding".into(), Value::Number(0.0)));
+        self.wire.send_command(
+            0,
+            Command {
+                name: "_result".into(),
+                transaction: command.transaction,
+                values: vec![properties, Value::Object(answer)],
+            },
+        );
+    }
+
+    /// `closeStream` means the one stream; `deleteStream` names it, and another id is none of ours.
+    fn on_close(&mut self, command: &Command, now: Instant) -> Option<Event> {
+        let named = command.values.get(1).and_then(Value::as_f64);
+        if named.is_some_and(|id| id != f64::from(STREAM_ID)) {
+            return None;
+        }
+        let event = match self.state {
+            State::Publishing { .. } => {
+                self.send_status("status", status::UNPUBLISH_SUCCESS, "Unpublished.");
+                Event::Unpublish
+            }
+            State::Playing => Event::Stop,
+            _ => return None,
+        };
+        self.state = State::Connected;
+        self.since = now;
+        Some(event)
+    }
+
+    fn send_result(&mut self, command: &Command, value: Value) {
+        self.answer("_result", command, value);
+    }
+
+    fn send_error(&mut self, command: &Command) {
+        let status = status_object("error", status::CALL_FAILED, "There is no such method.");
+        self.answer("_error", command, Value::Object(status));
+    }
+
+    /// Transaction 0 asks for no answer (§7.2.1).
+    fn answer(&mut self, name: &str, command: &Command, value: Value) {
+        if command.transaction != 0.0 {
+            self.wire.send_command(
+                0,
+                Command {
+                    name: name.into(),
+                    transaction: command.transaction,
+                    values: vec![Value::Null, value],
+                },
+            );
+        }
+    }
+
+    fn send_status(&mut self, level: &str, code: &str, description: &str) {
+        self.wire.send_command(
+            STREAM_ID,
+            Command {
+                name: "onStatus".into(),
+                transaction: 0.0,
+                values: vec![
+                    Value::Null,
+                    Value::Object(status_object(level, code, description)),
+                ],
+            },
+        );
+    }
+}
+
+/// The first argument after the null command object (§7.2.2.1, §7.2.2.6).
+fn stream_name(command: &Command) -> String {
+    let name = command.values.get(1).and_then(Value::as_str);
+    name.unwrap_or_default().to_owned()
+}
+
+fn status_object(level: &str, code: &str, description: &str) -> Vec<(String, Value)> {
+    vec![
+        ("level".into(), level.into_value()),
+        ("code".into(), code.into_value()),
+        ("description".into(), description.into_value()),
+    ]
+}
+
+trait IntoValue {
+    fn into_value(self) -> Value;
+}
+
+impl IntoValue for &str {
+    fn into_value(self) -> Value {
+        Value::String(self.to_owned())
+    }
+}
