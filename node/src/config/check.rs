@@ -1,0 +1,227 @@
+//! Whether a value fits its key, said in words that help.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::schema::{Format, Key, Kind};
+use super::{Config, Error, Place};
+
+/// A value as a layer wrote it, before it is known to fit.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Written {
+    /// `None`: more digits than any key takes.
+    Integer(Option<i128>),
+    Boolean(bool),
+    Text(String),
+    /// A form that no key takes, by its name.
+    Other(&'static str),
+}
+
+impl Written {
+    /// Reads what a variable or flag holds: plain text, whose form depends on the key.
+    pub(super) fn plain(text: &str, kind: &Kind) -> Self {
+        match kind {
+            Kind::Integer { .. } if is_digits(text) => Self::Integer(text.parse().ok()),
+            Kind::Boolean if text == "true" => Self::Boolean(true),
+            Kind::Boolean if text == "false" => Self::Boolean(false),
+            _ => Self::Text(text.to_owned()),
+        }
+    }
+}
+
+fn is_digits(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The value in its right type, or what is wrong with it and what is allowed.
+pub(super) fn value(kind: &Kind, written: &Written) -> Result<toml::Value, String> {
+    match (kind, written) {
+        (Kind::Integer { min, max }, Written::Integer(number)) => {
+            let inside = number
+                .and_then(|number| i64::try_from(number).ok())
+                .filter(|number| u64::try_from(*number).is_ok_and(|n| (*min..=*max).contains(&n)));
+            match inside {
+                Some(number) => Ok(toml::Value::Integer(number)),
+                None => Err(format!(
+                    "{} is out of range, it takes {}",
+                    show(written),
+                    allowed(kind)
+                )),
+            }
+        }
+        (Kind::Boolean, Written::Boolean(value)) => Ok(toml::Value::Boolean(*value)),
+        (Kind::OneOf(words), Written::Text(text)) if words.contains(text) => {
+            Ok(toml::Value::String(text.clone()))
+        }
+        (Kind::Text(format), Written::Text(text)) if fits(*format, text) => {
+            Ok(toml::Value::String(text.clone()))
+        }
+        _ => Err(format!(
+            "{} does not fit, it takes {}",
+            show(written),
+            allowed(kind)
+        )),
+    }
+}
+
+fn fits(format: Format, text: &str) -> bool {
+    match format {
+        Format::Folder => !text.is_empty() && !text.contains('\0'),
+        Format::NodeId => text.is_empty() || is_node_id(text),
+        Format::SocketAddress => text.parse::<SocketAddr>().is_ok(),
+    }
+}
+
+/// 253 is the longest name DNS allows (RFC 1035 §2.3.4), so every pod's and host's name fits.
+pub(super) fn is_node_id(text: &str) -> bool {
+    (1..=253).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+/// What a key takes, to end a sentence with.
+pub(super) fn allowed(kind: &Kind) -> String {
+    match kind {
+        Kind::Integer { min, max } => format!("a whole number from {min} to {max}"),
+        Kind::Boolean => "true or false".to_owned(),
+        Kind::OneOf(words) => {
+            words
+                .join(", ")
+                .replacen(", ", " or ", usize::from(words.len() == 2))
+        }
+        Kind::Text(Format::Folder) => "a path".to_owned(),
+        Kind::Text(Format::NodeId) => "up to 253 of A-Z, a-z, 0-9, `.`, `_`, `-`".to_owned(),
+        Kind::Text(Format::SocketAddress) => {
+            "an IP address and a port such as 127.0.0.1:8080 or [::]:8080".to_owned()
+        }
+    }
+}
+
+fn show(written: &Written) -> String {
+    match written {
+        Written::Integer(Some(number)) => number.to_string(),
+        Written::Integer(None) => "this number".to_owned(),
+        Written::Boolean(value) => value.to_string(),
+        Written::Text(text) => format!("{:?}", short(text)),
+        Written::Other(form) => (*form).to_owned(),
+    }
+}
+
+/// Long mistakes are cut, so that the line stays readable.
+pub(super) fn short(text: &str) -> String {
+    const CHARS_MAX: usize = 64;
+    match text.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// What only several keys together can get wrong. The one that was set is blamed.
+pub(super) fn together(config: &Config, origins: &BTreeMap<String, Place>) -> Result<(), Error> {
+    let blame = |keys: [&str; 2], message: String| {
+        let key = keys
+            .into_iter()
+            .find(|key| origins.contains_key(*key))
+            .unwrap_or(keys[0]);
+        let place = origins.get(key).cloned().unwrap_or(Place::Defaults);
+        Err(Error::new(place, Some(key), message))
+    };
+
+    let (delay, deadline) = (config.node.drain_delay_s, config.node.shutdown_deadline_s);
+    if delay >= deadline {
+        return blame(
+            ["node.drain_delay_s", "node.shutdown_deadline_s"],
+            format!(
+                "node.drain_delay_s ({delay}) must be less than node.shutdown_deadline_s ({deadline})"
+            ),
+        );
+    }
+    let listen = [
+        ("listen.internal", config.listen.internal),
+        ("listen.http", config.listen.http),
+        ("listen.rtmp", config.listen.rtmp),
+    ];
+    for (at, (name, address)) in listen.iter().enumerate() {
+        for (other, taken) in listen.iter().skip(at + 1) {
+            if overlap(*address, *taken) {
+                return blame(
+                    [name, other],
+                    format!(
+                        "{name} ({address}) and {other} ({taken}) need the same port; change one"
+                    ),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Port 0 asks the system for a free one, so it never collides.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let same_host = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() != 0 && a.port() == b.port() && same_host
+}
+
+/// What is wrong with a key that does not exist: the nearest one that does, if one is near.
+pub(super) fn unknown(path: &str, keys: &[Key]) -> String {
+    match nearest(path, keys) {
+        Some(key) => format!("unknown key; did you mean {}?", key.path),
+        None => "unknown key; `isocast-node config table` lists all keys".to_owned(),
+    }
+}
+
+/// The key with the fewest edits: among those with the same last part (the wrong section was
+/// named), else up to a third of its length.
+pub(super) fn nearest<'k>(path: &str, keys: &'k [Key]) -> Option<&'k Key> {
+    let path = short(path);
+    let same_leaf = |key: &&Key| leaf(&key.path) == leaf(&path);
+    let near = |key: &&Key| edits(&path, &key.path) <= key.path.len() / 3;
+    let fewest = |key: &&Key| edits(&path, &key.path);
+    let wrong_section = keys.iter().filter(same_leaf).min_by_key(fewest);
+    wrong_section.or_else(|| keys.iter().filter(near).min_by_key(fewest))
+}
+
+fn leaf(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or_default()
+}
+
+/// Levenshtein's distance, one row at a time.
+fn edits(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (done, c) in from.chars().enumerate() {
+        let mut above_left = done;
+        let mut left = done + 1;
+        for (cell, d) in row.iter_mut().skip(1).zip(&to) {
+            let replaced = above_left + usize::from(c != *d);
+            above_left = *cell;
+            left = replaced.min(above_left + 1).min(left + 1);
+            *cell = left;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = done + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edits_are_counted() {
+        for (from, to, expected) in [
+            ("", "", 0),
+            ("a", "", 1),
+            ("", "ab", 2),
+            ("kitten", "sitting", 3),
+            ("abc", "abc", 0),
+            ("ab", "ba", 2),
+        ] {
+            assert_eq!(edits(from, to), expected, "{from} {to}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! One TOML file, with the line of every mistake.
+
+use std::io::{ErrorKind, Read};
+use std::ops::Range;
+use std::path::Path;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::check::{self, Written};
+use super::layers::Setting;
+use super::schema::Key;
+use super::{Error, Place};
+
+/// A configuration file is a few kilobytes; a bigger one is some other file.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// The settings of one file; `None` if there is no such file.
+pub(super) fn read<'k>(path: &Path, keys: &'k [Key]) -> Result<Option<Vec<Setting<'k>>>, Error> {
+    let whole_file = |message: String| {
+        Error::new(
+            Place::File {
+                path: path.to_owned(),
+                line: None,
+            },
+            None,
+            message,
+        )
+    };
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(whole_file(format!("cannot be read: {error}"))),
+    };
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| whole_file(format!("cannot be read: {error}")))?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(whole_file(
+            "is larger than 1 MiB, so it is no configuration".to_owned(),
+        ));
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|error| {
+        let line = 1 + bytes
+            .iter()
+            .take(error.valid_up_to())
+            .filter(|byte| **byte == b'\n')
+            .count();
+        let place = Place::File {
+            path: path.to_owned(),
+            line: Some(line),
+        };
+        Error::new(place, None, "is not UTF-8 text; save the file as UTF-8")
+    })?;
+    // Editors on other systems start UTF-8 files with a byte order mark; it carries nothing.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    Document { path, text, keys }.settings().map(Some)
+}
+
+#[derive(Debug)]
+struct Document<'d, 'k> {
+    path: &'d Path,
+    text: &'d str,
+    keys: &'k [Key],
+}
+
+impl<'k> Document<'_, 'k> {
+    fn settings(&self) -> Result<Vec<Setting<'k>>, Error> {
+        let table = DeTable::parse(self.text).map_err(|error| self.syntax(&error))?;
+        let mut settings = Vec::new();
+        for (name, value) in in_written_order(table.get_ref()) {
+            let section = name.get_ref().as_ref();
+            let prefix = format!("{section}.");
+            let is_section = self.keys.iter().any(|key| key.path.starts_with(&prefix));
+            match value.get_ref() {
+                DeValue::Table(inner) if is_section => {
+                    for (leaf, value) in in_written_order(inner) {
+                        settings.push(self.setting(
+                            &format!("{prefix}{}", leaf.get_ref()),
+                            leaf,
+                            value,
+                        )?);
+                    }
+                }
+                _ if is_section => {
+                    let message = format!("is a section; write [{section}] and its keys below");
+                    return Err(self.wrong(name.span(), section, message));
+                }
+                _ => settings.push(self.setting(section, name, value)?),
+            }
+        }
+        Ok(settings)
+    }
+
+    fn setting<T>(
+        &self,
+        path: &str,
+        name: &Spanned<T>,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Result<Setting<'k>, Error> {
+        let Some(key) = self.keys.iter().find(|key| key.path == path) else {
+            return Err(self.wrong(name.span(), path, check::unknown(path, self.keys)));
+        };
+        let value = check::value(&key.kind, &written(value.get_ref()))
+            .map_err(|message| self.wrong(name.span(), path, message))?;
+        Ok(Setting {
+            key: &key.path,
+            value,
+            place: self.place(name.span().start),
+        })
+    }
+
+    /// What is no TOML at all; the key is the one on that line, if there is one.
+    fn syntax(&self, error: &toml::de::Error) -> Error {
+        let at = error
+            .span()
+            .map_or(0, |span| span.start)
+            .min(self.text.len());
+        let message = match error.message() {
+            "duplicate key" => "is set twice in this file; keep one".to_owned(),
+            message => message.to_owned(),
+        };
+        let key = key_at(self.text, at);
+        Error::new(self.place(at), key.as_deref(), message)
+    }
+
+    fn wrong(&self, span: Range<usize>, key: &str, message: String) -> Error {
+        Error::new(self.place(span.start), Some(&check::short(key)), message)
+    }
+
+    fn place(&self, at: usize) -> Place {
+        let newlines = self
+            .text
+            .bytes()
+            .take(at)
+            .filter(|byte| *byte == b'\n')
+            .count();
+        Place::File {
+            path: self.path.to_owned(),
+            line: Some(newlines + 1),
+        }
+    }
+}
+
+/// A table sorts by name; the first mistake to report is the first in the file.
+fn in_written_order<'t, 'i>(
+    table: &'t DeTable<'i>,
+) -> Vec<(
+    &'t Spanned<toml::de::DeString<'i>>,
+    &'t Spanned<DeValue<'i>>,
+)> {
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(name, _)| name.span().start);
+    entries
+}
+
+fn written(value: &DeValue<'_>) -> Written {
+    match value {
+        DeValue::String(text) => Written::Text(text.to_string()),
+        DeValue::Integer(number) => {
+            Written::Integer(i128::from_str_radix(number.as_str(), number.radix()).ok())
+        }
+        DeValue::Boolean(value) => Written::Boolean(*value),
+        DeValue::Float(_) => Written::Other("a number with a fraction"),
+        DeValue::Datetime(_) => Written::Other("a date or time"),
+        DeValue::Array(_) => Written::Other("a list"),
+        DeValue::Table(_) => Written::Other("a section"),
+    }
+}
+
+/// The key on the line at `at`, under the nearest `[section]` above it. The file is broken there,
+/// so this reads lines, not TOML; it only words a message.
+fn key_at(text: &str, at: usize) -> Option<String> {
+    let end = text
+        .get(at..)?
+        .find('\n')
+        .map_or(text.len(), |newline| at + newline);
+    let mut lines = text.get(..end)?.lines().rev();
+    let line = lines.next()?.trim();
+    let header = |line: &str| {
+        let name = line
+            .trim()
+            .strip_prefix('[')?
+            .split(']')
+            .next()?
+            .trim()
+            .to_owned();
+        Some(check::short(&name)).filter(|name| !name.is_empty())
+    };
+    if let Some(section) = header(line) {
+        return Some(section);
+    }
+    let key = line.split('=').next()?.trim();
+    let key = check::short(key);
+    if key.is_empty() {
+        return None;
+    }
+    match lines.find_map(header) {
+        Some(section) => Some(format!("{section}.{key}")),
+        None => Some(key),
+    }
+}

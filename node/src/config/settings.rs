@@ -1,0 +1,268 @@
+//! The keys: type, default, allowed range and meaning, each said once.
+//!
+//! The doc comment of a field becomes its row in the README's table, `range` is what the checks
+//! allow, and a key's unit is in its name.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The whole configuration of a node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Folder for all that a node keeps: rooms, API token, secrets. Made with mode 0700.
+    #[schemars(extend("format" = "folder"))]
+    pub data_dir: PathBuf,
+    pub node: Node,
+    pub listen: Listen,
+    pub rtmp: Rtmp,
+    pub http: Http,
+    pub hub: Hub,
+    pub hls: Hls,
+    pub log: Log,
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("isocast-data"),
+            node: Node::default(),
+            listen: Listen::default(),
+            rtmp: Rtmp::default(),
+            http: Http::default(),
+            hub: Hub::default(),
+            hls: Hls::default(),
+            log: Log::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Node {
+    /// Name of this node in headers, logs and metrics. Empty: the host's name.
+    #[schemars(extend("format" = "node-id"))]
+    pub id: String,
+    /// Seconds from the stop signal to the exit, whatever is still open.
+    #[schemars(range(min = 1, max = 3600))]
+    pub shutdown_deadline_s: u64,
+    /// Seconds after the stop signal in which newcomers are still served, until load balancers have noticed. Less than `shutdown_deadline_s`.
+    #[schemars(range(min = 0, max = 600))]
+    pub drain_delay_s: u64,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self {
+            id: String::new(),
+            shutdown_deadline_s: 60,
+            drain_delay_s: 5,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Listen {
+    /// Address for RTMP publishers and players.
+    #[schemars(extend("format" = "socket-address"))]
+    pub rtmp: SocketAddr,
+    /// Address for HTTP: pages, HLS, FLV, WebSocket and the API.
+    #[schemars(extend("format" = "socket-address"))]
+    pub http: SocketAddr,
+    /// Address for health and metrics. Not for the public.
+    #[schemars(extend("format" = "socket-address"))]
+    pub internal: SocketAddr,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            rtmp: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 1935)),
+            http: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
+            internal: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Rtmp {
+    /// Seconds from accept to the end of the RTMP handshake.
+    #[schemars(range(min = 1, max = 60))]
+    pub handshake_timeout_s: u64,
+    /// Seconds from accept to `publish` or `play`.
+    #[schemars(range(min = 1, max = 300))]
+    pub publish_timeout_s: u64,
+    /// Seconds from `publish` to the first audio or video.
+    #[schemars(range(min = 1, max = 600))]
+    pub first_media_timeout_s: u64,
+    /// RTMP connections open at once.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub connections_max: usize,
+    /// RTMP connections from one address that have not yet published or played.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub pre_auth_per_ip_max: usize,
+}
+
+impl Default for Rtmp {
+    fn default() -> Self {
+        Self {
+            handshake_timeout_s: 5,
+            publish_timeout_s: 15,
+            first_media_timeout_s: 20,
+            connections_max: 10_000,
+            pre_auth_per_ip_max: 64,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Http {
+    /// Seconds in which the header of a request must be complete.
+    #[schemars(range(min = 1, max = 300))]
+    pub header_timeout_s: u64,
+    /// HTTP connections open at once.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub connections_max: usize,
+    /// HTTP connections from one address.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub connections_per_ip_max: usize,
+    /// Seconds without a byte taken by the other side, after which its connection is closed.
+    #[schemars(range(min = 1, max = 600))]
+    pub write_stall_s: u64,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            header_timeout_s: 5,
+            connections_max: 20_000,
+            connections_per_ip_max: 1024,
+            write_stall_s: 30,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Hub {
+    /// Bytes of recent frames kept per stream, from which a new viewer starts.
+    #[schemars(range(min = 65_536, max = 268_435_456))]
+    pub gop_bytes_max: usize,
+    /// Seconds for which viewers wait for a publisher that left to come back.
+    #[schemars(range(min = 0, max = 300))]
+    pub hold_s: u64,
+    /// Bytes a viewer may lag before it skips to the newest key frame.
+    #[schemars(range(min = 65_536, max = 268_435_456))]
+    pub viewer_lag_bytes_max: usize,
+    /// Milliseconds of media a viewer may lag before it skips to the newest key frame.
+    #[schemars(range(min = 100, max = 60_000))]
+    pub viewer_lag_ms_max: u64,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self {
+            gop_bytes_max: 16 << 20,
+            hold_s: 15,
+            viewer_lag_bytes_max: 4 << 20,
+            viewer_lag_ms_max: 5000,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Hls {
+    /// Whether streams are also cut into HLS.
+    pub enabled: bool,
+    /// Milliseconds a segment should last; it ends at the next key frame.
+    #[schemars(range(min = 500, max = 10_000))]
+    pub target_ms: u64,
+    /// Segments in a live playlist.
+    #[schemars(range(min = 3, max = 60))]
+    pub window_segments: usize,
+    /// Seconds after the last access and the stream's end until its segments are dropped.
+    #[schemars(range(min = 10, max = 86_400))]
+    pub idle_s: u64,
+}
+
+impl Default for Hls {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            target_ms: 2000,
+            window_segments: 6,
+            idle_s: 300,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Log {
+    /// Form of the log lines.
+    pub format: LogFormat,
+    /// Least important level that is logged.
+    pub level: Level,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    #[default]
+    Human,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Level {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+impl Level {
+    /// The word as the configuration and a log filter write it.
+    #[must_use]
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Limits {
+    /// Viewers served at once, over all protocols.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub viewers_max: usize,
+    /// Streams taken at once.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub streams_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            viewers_max: 10_000,
+            streams_max: 1000,
+        }
+    }
+}
