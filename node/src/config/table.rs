@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 
-use super::check;
-use super::schema;
+use super::schema::{self, Format, Kind};
 
 /// A Markdown table of every key: its name, its default, what it means and what it takes.
 #[must_use]
@@ -11,15 +10,26 @@ pub(crate) fn table() -> String {
     let mut table = String::from("| key | default | what it is |\n| --- | --- | --- |\n");
     for key in schema::keys() {
         let meaning = key.meaning.replace('|', "\\|");
-        let allowed = check::allowed(&key.kind);
+        let allowed = allowed(&key.kind);
         writeln!(
             table,
-            "| `{}` | `{}` | {meaning} Takes {allowed}. |",
+            "| `{}` | `{}` | {meaning}{allowed} |",
             key.path, key.default
         )
         .expect("a String takes every write");
     }
     table
+}
+
+/// What a key takes, where its default does not show it.
+fn allowed(kind: &Kind) -> String {
+    match kind {
+        Kind::Integer { min, max } => format!(" {min} to {max}."),
+        Kind::OneOf(words) => format!(" One of {}.", words.join(", ")),
+        Kind::Boolean | Kind::Text(Format::Folder | Format::NodeId | Format::SocketAddress) => {
+            String::new()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -40,7 +50,11 @@ mod tests {
                 key.path
             );
         }
-        assert!(table.contains("| `hls.window_segments` | `6` | Segments in a live playlist. Takes a whole number from 3 to 60. |"));
+        assert!(
+            table.contains(
+                "| `hls.window_segments` | `6` | Segments in a live playlist. 3 to 60. |"
+            )
+        );
         assert!(table.contains("| `listen.rtmp` | `\"0.0.0.0:1935\"` |"));
     }
 

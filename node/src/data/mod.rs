@@ -1,2 +1,250 @@
+//! The data folder: what one node keeps on disk, readable by its own user only.
+//!
+//! | name | what it is |
+//! | --- | --- |
+//! | `lock` | held by the process that works on the folder, for as long as it lives |
+//! | `api-token` | the first API token, made by the first start |
+//! | `secret` | 32 bytes in hex, under which publish keys are hashed |
+//! | `node.json` | the running node's process and addresses |
+//! | `rooms.sqlite` | the rooms |
+//! | `keys/<id>` | publish keys that were not shown on a terminal |
+//!
+//! Who holds the [`Lock`] may write; everyone else only reads.
+
+mod lock;
+mod private;
+pub(crate) mod random;
+mod secret;
+
 #[cfg(test)]
 pub(crate) mod scratch;
+
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+pub(crate) use lock::{Lock, NodeFile};
+pub(crate) use secret::Secret;
+
+use crate::rooms::RoomId;
+
+const API_TOKEN: &str = "api-token";
+const SECRET: &str = "secret";
+const NODE: &str = "node.json";
+const ROOMS: &str = "rooms.sqlite";
+const KEYS: &str = "keys";
+
+/// What went wrong with the data folder.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("{}: {source}", path.display())]
+    Io {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{}: {what}", path.display())]
+    Content { path: PathBuf, what: &'static str },
+}
+
+/// A data folder that exists.
+#[derive(Clone, Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Opens the folder, and makes it (mode 0700) if there is none.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        make_private_folder(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+        })
+    }
+
+    /// Takes the folder for this process; `None` if another process has it.
+    pub(crate) fn lock(&self) -> Result<Option<Lock>, Error> {
+        Lock::take(self.clone())
+    }
+
+    /// The API token, if a first start has made one.
+    pub(crate) fn api_token(&self) -> Result<Option<Secret<String>>, Error> {
+        let Some(text) = private::read(&self.file(API_TOKEN))? else {
+            return Ok(None);
+        };
+        let token = text.reveal().trim();
+        let is_token =
+            (16..=256).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_token {
+            return Ok(Some(Secret::new(token.to_owned())));
+        }
+        let what = "holds no API token of 16 to 256 characters; remove the file and the next start makes a new one";
+        Err(Error::Content {
+            path: self.file(API_TOKEN),
+            what,
+        })
+    }
+
+    /// What the running node has said about itself.
+    pub(crate) fn node(&self) -> Result<Option<NodeFile>, Error> {
+        let Some(text) = private::read(&self.file(NODE))? else {
+            return Ok(None);
+        };
+        match serde_json::from_str(text.reveal()) {
+            Ok(node) => Ok(Some(node)),
+            Err(_) => Err(Error::Content {
+                path: self.file(NODE),
+                what: "is not what a node writes",
+            }),
+        }
+    }
+
+    /// Where the rooms are.
+    pub(crate) fn rooms_file(&self) -> PathBuf {
+        self.file(ROOMS)
+    }
+
+    /// Keeps a publish key in a file of its own (mode 0600) and returns its path.
+    pub(crate) fn keep_key(&self, room: &RoomId, key: &str) -> Result<PathBuf, Error> {
+        let folder = self.file(KEYS);
+        make_private_folder(&folder)?;
+        let path = folder.join(room.as_str());
+        private::write(&path, &format!("{key}\n"))?;
+        Ok(path)
+    }
+
+    /// Secret files that every user of the machine can read. Worth a warning.
+    pub(crate) fn exposed(&self) -> Vec<PathBuf> {
+        let files = [API_TOKEN, SECRET, ROOMS].map(|name| self.file(name));
+        files
+            .into_iter()
+            .filter(|path| is_world_readable(path))
+            .collect()
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+fn make_private_folder(path: &Path) -> Result<(), Error> {
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path);
+    made.map_err(|source| Error::Io {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn is_world_readable(path: &Path) -> bool {
+    const OTHERS: u32 = 0o007;
+    match std::fs::metadata(path) {
+        Ok(metadata) => metadata.mode() & OTHERS != 0,
+        Err(error) => error.kind() != ErrorKind::NotFound,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::scratch::Scratch;
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).expect("it exists").mode() & 0o777
+    }
+
+    #[test]
+    fn everything_is_private_and_stays_the_same() {
+        let scratch = Scratch::new();
+        let path = scratch.path().join("a/b");
+        let folder = Folder::open(&path).expect("made");
+        assert_eq!(mode(&path), 0o700);
+        assert!(folder.api_token().expect("readable").is_none());
+
+        let lock = folder.lock().expect("readable").expect("free");
+        let token = lock.api_token().expect("made");
+        let secret = lock.secret().expect("made");
+        let key = folder
+            .keep_key(&RoomId::parse("demo").expect("an id"), "room_demo_key_x")
+            .expect("kept");
+        for file in [
+            path.join("api-token"),
+            path.join("secret"),
+            path.join("lock"),
+            key.clone(),
+        ] {
+            assert_eq!(mode(&file), 0o600, "{}", file.display());
+        }
+        assert_eq!(mode(&path.join("keys")), 0o700);
+        assert_eq!(
+            std::fs::read_to_string(key).expect("readable"),
+            "room_demo_key_x\n"
+        );
+
+        assert_eq!(token.reveal().len(), "isocast_".len() + 43);
+        assert!(token.reveal().starts_with("isocast_"));
+        drop(lock);
+        let lock = folder.lock().expect("readable").expect("free again");
+        assert_eq!(lock.api_token().expect("kept").reveal(), token.reveal());
+        assert_eq!(lock.secret().expect("kept").reveal(), secret.reveal());
+        let read = folder.api_token().expect("readable").expect("there");
+        assert_eq!(read.reveal(), token.reveal());
+    }
+
+    #[test]
+    fn files_that_others_can_read_are_told() {
+        let scratch = Scratch::new();
+        let folder = Folder::open(scratch.path()).expect("there");
+        let lock = folder.lock().expect("readable").expect("free");
+        lock.api_token().expect("made");
+        lock.secret().expect("made");
+        assert_eq!(folder.exposed(), Vec::<PathBuf>::new());
+        let secret = scratch.path().join("secret");
+        for (mode, told) in [(0o644, true), (0o604, true), (0o640, false), (0o600, false)] {
+            std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(mode)).expect("ours");
+            assert_eq!(folder.exposed().contains(&secret), told, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn broken_files_are_named_and_not_replaced() {
+        for (name, content) in [
+            ("api-token", ""),
+            ("api-token", "short"),
+            ("api-token", "isocast_with a space inside"),
+            ("secret", ""),
+            ("secret", "00ff"),
+            ("secret", &"0g".repeat(32)),
+            ("secret", &"é".repeat(32)),
+        ] {
+            let scratch = Scratch::new();
+            let folder = Folder::open(scratch.path()).expect("there");
+            let lock = folder.lock().expect("readable").expect("free");
+            scratch.write(name, content.as_bytes());
+            let error = match name {
+                "secret" => lock.secret().map(drop),
+                _ => lock.api_token().map(drop),
+            };
+            let line = error.expect_err(content).to_string();
+            assert!(
+                line.starts_with(&scratch.path().join(name).display().to_string()),
+                "{line}"
+            );
+            assert_eq!(
+                std::fs::read_to_string(scratch.path().join(name)).expect("there"),
+                content
+            );
+        }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let scratch = Scratch::new();
+        scratch.write("file", b"");
+        let path = scratch.path().join("file/data");
+        let line = Folder::open(&path).expect_err("below a file").to_string();
+        assert!(line.starts_with(&path.display().to_string()), "{line}");
+    }
+}

@@ -1,0 +1,168 @@
+//! One process at a time works on a data folder.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{API_TOKEN, Error, Folder, NODE, SECRET, Secret, private, random};
+
+/// The right to write in a data folder. Dropping it takes `node.json` away and frees the folder;
+/// the kernel frees it too when the process dies.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    folder: Folder,
+    /// Closed after `drop` has run, which is what frees the lock.
+    _file: File,
+}
+
+/// What a running node tells other processes on its machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct NodeFile {
+    pub pid: u32,
+    /// The addresses it listens on, with the ports that port 0 became.
+    pub http: SocketAddr,
+    pub rtmp: SocketAddr,
+    pub internal: SocketAddr,
+}
+
+impl Lock {
+    pub(super) fn take(folder: Folder) -> Result<Option<Self>, Error> {
+        let path = folder.file("lock");
+        let failed = |source| Error::Io {
+            path: path.clone(),
+            source,
+        };
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        let lock = Self {
+            folder,
+            _file: file,
+        };
+        // A node that crashed has left its own; its addresses may be someone else's by now.
+        lock.withdraw();
+        Ok(Some(lock))
+    }
+
+    pub(crate) fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Tells where this node listens, until the lock is dropped.
+    pub(crate) fn announce(&self, node: &NodeFile) -> Result<(), Error> {
+        let text = serde_json::to_string(node).expect("numbers and addresses are JSON");
+        private::write(&self.folder.file(NODE), &text)
+    }
+
+    fn withdraw(&self) {
+        // Nothing is lost if it stays: without the lock nobody believes it.
+        let _ = std::fs::remove_file(self.folder.file(NODE));
+    }
+
+    /// The API token; the first call on a folder makes it.
+    pub(crate) fn api_token(&self) -> Result<Secret<String>, Error> {
+        if let Some(token) = self.folder.api_token()? {
+            return Ok(token);
+        }
+        let token = format!("isocast_{}", random::base62_256());
+        private::write(&self.folder.file(API_TOKEN), &format!("{token}\n"))?;
+        Ok(Secret::new(token))
+    }
+
+    /// The secret under which publish keys are hashed; the first call on a folder makes it.
+    pub(crate) fn secret(&self) -> Result<Secret<[u8; 32]>, Error> {
+        let path = self.folder.file(SECRET);
+        if let Some(text) = private::read(&path)? {
+            let what = "does not hold 64 hexadecimal digits; put the backup back: without it no publish key works";
+            let bytes = from_hex(text.reveal().trim()).ok_or(Error::Content { path, what })?;
+            return Ok(Secret::new(bytes));
+        }
+        let bytes = random::bytes();
+        private::write(&path, &format!("{}\n", to_hex(&bytes)))?;
+        Ok(Secret::new(bytes))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.withdraw();
+    }
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn from_hex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 2 * bytes.len() || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scratch::Scratch;
+    use super::*;
+
+    #[test]
+    fn one_holder_at_a_time() {
+        let scratch = Scratch::new();
+        let folder = Folder::open(scratch.path()).expect("there");
+        let lock = folder.lock().expect("readable").expect("free");
+        assert!(folder.lock().expect("readable").is_none());
+        drop(lock);
+        assert!(folder.lock().expect("readable").is_some());
+    }
+
+    #[test]
+    fn an_announcement_ends_with_the_lock() {
+        let scratch = Scratch::new();
+        let folder = Folder::open(scratch.path()).expect("there");
+        let node = NodeFile {
+            pid: 7,
+            http: "0.0.0.0:8080".parse().expect("an address"),
+            rtmp: "[::]:1935".parse().expect("an address"),
+            internal: "127.0.0.1:8081".parse().expect("an address"),
+        };
+        let lock = folder.lock().expect("readable").expect("free");
+        assert_eq!(folder.node().expect("readable"), None);
+        lock.announce(&node).expect("written");
+        assert_eq!(folder.node().expect("readable"), Some(node));
+        drop(lock);
+        assert_eq!(folder.node().expect("readable"), None);
+    }
+
+    #[test]
+    fn what_a_crash_left_is_not_believed() {
+        let scratch = Scratch::new();
+        scratch.write("node.json", b"{\"pid\":1");
+        let folder = Folder::open(scratch.path()).expect("there");
+        assert!(folder.node().is_err());
+        let _lock = folder.lock().expect("readable").expect("free");
+        assert_eq!(folder.node().expect("readable"), None);
+    }
+
+    #[test]
+    fn hex_reads_back() {
+        let bytes: [u8; 32] = std::array::from_fn(|at| at as u8 * 8);
+        assert_eq!(from_hex(&to_hex(&bytes)), Some(bytes));
+        assert_eq!(from_hex(&"+1".repeat(32)), None);
+    }
+}

@@ -1,0 +1,210 @@
+//! What every store of rooms does, run on each of them.
+
+use isocast_media::UnixMs;
+
+use super::memory::Memory;
+use super::{
+    Error, KeyHasher, LIST_MAX, NewRoom, OnConflict, Playback, PublishKey, Room, RoomId, Rooms,
+    Sqlite,
+};
+use crate::data::Secret;
+use crate::data::scratch::Scratch;
+
+/// Stamps the suite over one store. `$open` gives the store and what must outlive it.
+macro_rules! contract {
+    ($store:ident, $open:expr) => {
+        contract!($store, $open, [
+            a_room_is_what_was_asked_for,
+            ids_are_taken_once,
+            lists_are_in_byte_order_and_paged,
+            a_deleted_room_is_gone_with_its_key,
+            a_new_key_replaces_the_old_one,
+            only_the_rooms_own_key_opens_it,
+            many_at_once_make_one_room,
+        ]);
+    };
+    ($store:ident, $open:expr, [$($name:ident),* $(,)?]) => {
+        mod $store {
+            use super::*;
+            $(#[tokio::test]
+            async fn $name() {
+                let (store, _scratch) = $open.await;
+                super::$name(&store).await;
+            })*
+        }
+    };
+}
+
+contract!(memory, async { (Memory::new(), ()) });
+contract!(sqlite, async {
+    let scratch = Scratch::new();
+    let hasher = KeyHasher::new(Secret::new([3; 32]));
+    let store = Sqlite::open(&scratch.path().join("rooms.sqlite"), hasher).await;
+    (store.expect("opens"), scratch)
+});
+
+async fn a_room_is_what_was_asked_for(store: &dyn Rooms) {
+    for (at, (playback, on_conflict)) in [
+        (Playback::Private, OnConflict::Refuse),
+        (Playback::Private, OnConflict::Takeover),
+        (Playback::Public, OnConflict::Refuse),
+        (Playback::Public, OnConflict::Takeover),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let created_at = UnixMs(1_700_000_000_001 + at as i64);
+        let new = NewRoom {
+            id: id(&format!("r{at}")),
+            playback,
+            on_conflict,
+            created_at,
+        };
+        let (room, key) = store.create(new).await.expect("made");
+        let expected = Room {
+            id: id(&format!("r{at}")),
+            playback,
+            on_conflict,
+            created_at,
+            key_generation: 1,
+        };
+        assert_eq!(room, expected);
+        assert_eq!(key.room(), &room.id);
+        assert_eq!(store.get(&room.id).await.expect("answers"), Some(expected));
+    }
+    assert_eq!(store.get(&id("other")).await.expect("answers"), None);
+}
+
+async fn ids_are_taken_once(store: &dyn Rooms) {
+    let (room, key) = store.create(new("a")).await.expect("made");
+    let again = NewRoom {
+        playback: Playback::Public,
+        ..new("a")
+    };
+    assert!(
+        matches!(store.create(again).await, Err(Error::AlreadyExists(taken)) if taken == room.id)
+    );
+    assert_eq!(
+        store.authenticate(&key).await.expect("answers"),
+        Some(room),
+        "nothing has changed"
+    );
+    store
+        .create(new("A"))
+        .await
+        .expect("capitals make another id");
+}
+
+async fn lists_are_in_byte_order_and_paged(store: &dyn Rooms) {
+    assert_eq!(names(store, None, 10).await, Vec::<String>::new());
+    for name in ["b", "a", "_", "-", "B", "ab", "0"] {
+        store.create(new(name)).await.expect("made");
+    }
+    let all = ["-", "0", "B", "_", "a", "ab", "b"];
+    assert_eq!(names(store, None, LIST_MAX).await, all);
+    assert_eq!(names(store, None, usize::MAX).await, all);
+    assert_eq!(names(store, None, 0).await, Vec::<String>::new());
+    assert_eq!(names(store, Some("B"), 2).await, ["_", "a"]);
+    assert_eq!(
+        names(store, Some("aa"), 9).await,
+        ["ab", "b"],
+        "the id after need not exist"
+    );
+    assert_eq!(names(store, Some("b"), 9).await, Vec::<String>::new());
+}
+
+async fn a_deleted_room_is_gone_with_its_key(store: &dyn Rooms) {
+    let (room, key) = store.create(new("a")).await.expect("made");
+    let (kept, kept_key) = store.create(new("b")).await.expect("made");
+    store.delete(&room.id).await.expect("deleted");
+    assert!(matches!(store.delete(&room.id).await, Err(Error::NotFound(gone)) if gone == room.id));
+    assert_eq!(store.get(&room.id).await.expect("answers"), None);
+    assert_eq!(store.authenticate(&key).await.expect("answers"), None);
+    assert_eq!(
+        store.authenticate(&kept_key).await.expect("answers"),
+        Some(kept)
+    );
+
+    store.create(new("a")).await.expect("its id is free again");
+    assert_eq!(
+        store.authenticate(&key).await.expect("answers"),
+        None,
+        "the old key stays dead"
+    );
+}
+
+async fn a_new_key_replaces_the_old_one(store: &dyn Rooms) {
+    let (room, old) = store.create(new("a")).await.expect("made");
+    let (other, others_key) = store.create(new("b")).await.expect("made");
+    for generation in 2..5 {
+        let key = store.rotate_key(&room.id).await.expect("changed");
+        assert_ne!(key.reveal(), old.reveal());
+        let expected = Room {
+            key_generation: generation,
+            ..room.clone()
+        };
+        assert_eq!(
+            store.authenticate(&key).await.expect("answers"),
+            Some(expected)
+        );
+        assert_eq!(store.authenticate(&old).await.expect("answers"), None);
+    }
+    assert_eq!(
+        store.authenticate(&others_key).await.expect("answers"),
+        Some(other)
+    );
+    assert!(matches!(
+        store.rotate_key(&id("c")).await,
+        Err(Error::NotFound(_))
+    ));
+}
+
+async fn only_the_rooms_own_key_opens_it(store: &dyn Rooms) {
+    let (_, a) = store.create(new("a")).await.expect("made");
+    store.create(new("b")).await.expect("made");
+    let secret = a.reveal().rsplit_once('_').expect("our own form").1;
+    let last = if secret.ends_with('0') { '1' } else { '0' };
+    for wrong in [
+        format!("room_b_key_{secret}"),
+        format!("room_c_key_{secret}"),
+        format!("room_a_key_{}{last}", &secret[..secret.len() - 1]),
+        format!("room_a_key_{}", &secret[..secret.len() - 1]),
+        format!("room_a_key_{secret}0"),
+        "room_a_key_0".to_owned(),
+    ] {
+        let key = PublishKey::parse(&wrong).expect("the right form");
+        assert_eq!(
+            store.authenticate(&key).await.expect("answers"),
+            None,
+            "{wrong}"
+        );
+    }
+    assert!(store.authenticate(&a).await.expect("answers").is_some());
+}
+
+async fn many_at_once_make_one_room(store: &dyn Rooms) {
+    let tries = futures_util::future::join_all((0..16).map(|_| store.create(new("a")))).await;
+    assert_eq!(tries.iter().filter(|made| made.is_ok()).count(), 1);
+    for refused in tries.iter().filter_map(|made| made.as_ref().err()) {
+        assert!(matches!(refused, Error::AlreadyExists(_)), "{refused}");
+    }
+}
+
+async fn names(store: &dyn Rooms, after: Option<&str>, limit: usize) -> Vec<String> {
+    let after = after.map(id);
+    let rooms = store.list(after.as_ref(), limit).await.expect("answers");
+    rooms.into_iter().map(|room| room.id.into()).collect()
+}
+
+fn new(name: &str) -> NewRoom {
+    NewRoom {
+        id: id(name),
+        playback: Playback::Private,
+        on_conflict: OnConflict::Refuse,
+        created_at: UnixMs(1_700_000_000_000),
+    }
+}
+
+fn id(text: &str) -> RoomId {
+    RoomId::parse(text).expect("a room id")
+}

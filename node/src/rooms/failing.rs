@@ -1,0 +1,40 @@
+//! A store whose disk is gone: every call fails. For tests of what the node does then.
+
+use futures_util::future;
+
+use super::{Answer, Error, NewRoom, PublishKey, Room, RoomId, Rooms};
+
+#[derive(Debug)]
+pub(crate) struct Failing;
+
+fn fail<'a, T: Send + 'a>() -> Answer<'a, T> {
+    Box::pin(future::ready(Err(Error::Unavailable(
+        "this store always fails".into(),
+    ))))
+}
+
+impl Rooms for Failing {
+    fn create(&self, _: NewRoom) -> Answer<'_, (Room, PublishKey)> {
+        fail()
+    }
+
+    fn get<'a>(&'a self, _: &'a RoomId) -> Answer<'a, Option<Room>> {
+        fail()
+    }
+
+    fn list<'a>(&'a self, _: Option<&'a RoomId>, _: usize) -> Answer<'a, Vec<Room>> {
+        fail()
+    }
+
+    fn delete<'a>(&'a self, _: &'a RoomId) -> Answer<'a, ()> {
+        fail()
+    }
+
+    fn rotate_key<'a>(&'a self, _: &'a RoomId) -> Answer<'a, PublishKey> {
+        fail()
+    }
+
+    fn authenticate<'a>(&'a self, _: &'a PublishKey) -> Answer<'a, Option<Room>> {
+        fail()
+    }
+}

@@ -1,0 +1,103 @@
+//! Rooms in memory: the twin that tests use where the disk does not matter.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Mutex, MutexGuard};
+
+use super::key::KeyHash;
+use super::{Answer, Error, KeyHasher, LIST_MAX, NewRoom, PublishKey, Room, RoomId, Rooms};
+use crate::data::Secret;
+
+#[derive(Debug)]
+pub(crate) struct Memory {
+    rooms: Mutex<BTreeMap<RoomId, (Room, KeyHash)>>,
+    hasher: KeyHasher,
+}
+
+impl Memory {
+    pub(crate) fn new() -> Self {
+        Self {
+            rooms: Mutex::default(),
+            hasher: KeyHasher::new(Secret::new([0; 32])),
+        }
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, BTreeMap<RoomId, (Room, KeyHash)>> {
+        self.rooms
+            .lock()
+            .expect("no test panics while it holds this")
+    }
+}
+
+impl Rooms for Memory {
+    fn create(&self, new: NewRoom) -> Answer<'_, (Room, PublishKey)> {
+        Box::pin(async move {
+            let NewRoom {
+                id,
+                playback,
+                on_conflict,
+                created_at,
+            } = new;
+            let mut rooms = self.rooms();
+            if rooms.contains_key(&id) {
+                return Err(Error::AlreadyExists(id));
+            }
+            let key = PublishKey::generate(&id);
+            let room = Room {
+                id: id.clone(),
+                playback,
+                on_conflict,
+                created_at,
+                key_generation: 1,
+            };
+            rooms.insert(id, (room.clone(), self.hasher.hash(&key)));
+            Ok((room, key))
+        })
+    }
+
+    fn get<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Option<Room>> {
+        Box::pin(async move { Ok(self.rooms().get(id).map(|(room, _)| room.clone())) })
+    }
+
+    fn list<'a>(&'a self, after: Option<&'a RoomId>, limit: usize) -> Answer<'a, Vec<Room>> {
+        Box::pin(async move {
+            let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+            let rooms = self.rooms();
+            let range = rooms.range::<RoomId, _>((start, Bound::Unbounded));
+            Ok(range
+                .take(limit.min(LIST_MAX))
+                .map(|(_, (room, _))| room.clone())
+                .collect())
+        })
+    }
+
+    fn delete<'a>(&'a self, id: &'a RoomId) -> Answer<'a, ()> {
+        Box::pin(async move {
+            self.rooms()
+                .remove(id)
+                .map(drop)
+                .ok_or_else(|| Error::NotFound(id.clone()))
+        })
+    }
+
+    fn rotate_key<'a>(&'a self, id: &'a RoomId) -> Answer<'a, PublishKey> {
+        Box::pin(async move {
+            let mut rooms = self.rooms();
+            let (room, hash) = rooms
+                .get_mut(id)
+                .ok_or_else(|| Error::NotFound(id.clone()))?;
+            let key = PublishKey::generate(id);
+            room.key_generation += 1;
+            *hash = self.hasher.hash(&key);
+            Ok(key)
+        })
+    }
+
+    fn authenticate<'a>(&'a self, key: &'a PublishKey) -> Answer<'a, Option<Room>> {
+        Box::pin(async move {
+            Ok(self
+                .hasher
+                .admit(key, self.rooms().get(key.room()).cloned()))
+        })
+    }
+}

@@ -1,0 +1,106 @@
+//! Rooms and who may publish into them.
+//!
+//! [`Rooms`] is what the rest of the node sees. [`Sqlite`] keeps rooms on disk; tests also have a
+//! twin in memory and one that always fails. One contract suite runs on all that keep rooms.
+
+mod id;
+mod key;
+mod sqlite;
+
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+pub(crate) mod failing;
+#[cfg(test)]
+pub(crate) mod memory;
+
+use std::error::Error as StdError;
+
+use futures_util::future::BoxFuture;
+use isocast_media::UnixMs;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use id::{BadId, RoomId};
+pub(crate) use key::{BadKey, KeyHasher, PublishKey};
+pub(crate) use sqlite::Sqlite;
+
+/// One room as the store knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    pub id: RoomId,
+    pub playback: Playback,
+    pub on_conflict: OnConflict,
+    pub created_at: UnixMs,
+    /// 1 for the first publish key, one more with each new one.
+    pub key_generation: u32,
+}
+
+/// Who may watch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Playback {
+    /// Nobody without a signed address.
+    #[default]
+    Private,
+    /// Everyone, and the room is listed while it is live.
+    Public,
+}
+
+/// What happens to a publisher whose room is already live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OnConflict {
+    /// It is refused while the present publisher sends.
+    #[default]
+    Refuse,
+    /// It replaces the present publisher at once.
+    Takeover,
+}
+
+/// A room to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct NewRoom {
+    pub id: RoomId,
+    pub playback: Playback,
+    pub on_conflict: OnConflict,
+    pub created_at: UnixMs,
+}
+
+/// Why the store gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("room {0} exists already")]
+    AlreadyExists(RoomId),
+    #[error("there is no room {0}")]
+    NotFound(RoomId),
+    /// Asking again later may help.
+    #[error("the room store does not answer: {0}")]
+    Unavailable(#[source] Box<dyn StdError + Send + Sync>),
+}
+
+/// The most rooms one `list` gives.
+pub(crate) const LIST_MAX: usize = 1000;
+
+/// What a store answers, once it does.
+pub(crate) type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
+
+/// A store of rooms. Every call has its own deadline and ends with [`Error::Unavailable`] then;
+/// a change that was under way at the deadline may still happen.
+pub(crate) trait Rooms: Send + Sync + std::fmt::Debug {
+    /// Makes a room with its first publish key, which is told here and never again.
+    fn create(&self, room: NewRoom) -> Answer<'_, (Room, PublishKey)>;
+
+    fn get<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Option<Room>>;
+
+    /// Up to `limit` (at most [`LIST_MAX`]) rooms with ids after `after`, in the byte order of ids.
+    fn list<'a>(&'a self, after: Option<&'a RoomId>, limit: usize) -> Answer<'a, Vec<Room>>;
+
+    fn delete<'a>(&'a self, id: &'a RoomId) -> Answer<'a, ()>;
+
+    /// Replaces the publish key: the old one is refused from now on.
+    fn rotate_key<'a>(&'a self, id: &'a RoomId) -> Answer<'a, PublishKey>;
+
+    /// The room that this key opens; `None` for a wrong key and for an unknown room, after the
+    /// same work.
+    fn authenticate<'a>(&'a self, key: &'a PublishKey) -> Answer<'a, Option<Room>>;
+}

@@ -1,0 +1,392 @@
+//! Rooms in a SQLite file of the data folder, for a node that is alone.
+
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use isocast_media::UnixMs;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
+};
+use sqlx::{Row, SqlSafeStr};
+
+use super::key::KeyHash;
+use super::{
+    Answer, Error, KeyHasher, LIST_MAX, NewRoom, OnConflict, Playback, PublishKey, Room, RoomId,
+    Rooms,
+};
+
+/// How long a call may take. A local disk answers in milliseconds; a publisher waits this long.
+const DEADLINE: Duration = Duration::from_secs(2);
+/// Readers do not block each other or the one writer (SQLite's write-ahead log).
+const READERS: u32 = 4;
+
+/// The store that a node alone uses.
+#[derive(Clone, Debug)]
+pub(crate) struct Sqlite {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    hasher: KeyHasher,
+    deadline: Duration,
+}
+
+impl Sqlite {
+    /// Opens the file, makes it (mode 0600) if there is none, and brings its tables up to date.
+    pub(crate) async fn open(path: &Path, hasher: KeyHasher) -> Result<Self, Error> {
+        Self::open_within(path, hasher, DEADLINE).await
+    }
+
+    async fn open_within(
+        path: &Path,
+        hasher: KeyHasher,
+        deadline: Duration,
+    ) -> Result<Self, Error> {
+        make_private(path).map_err(unavailable)?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            // With a write-ahead log NORMAL keeps the file whole; only a power cut can lose the last change.
+            .synchronous(SqliteSynchronous::Normal)
+            .foreign_keys(true)
+            .busy_timeout(deadline);
+        let pool = |connections| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(deadline)
+        };
+        let writer = pool(1)
+            .connect_with(options.clone())
+            .await
+            .map_err(unavailable)?;
+        migrations().run(&writer).await.map_err(unavailable)?;
+        let readers = pool(READERS)
+            .connect_with(options.read_only(true))
+            .await
+            .map_err(unavailable)?;
+        Ok(Self {
+            writer,
+            readers,
+            hasher,
+            deadline,
+        })
+    }
+
+    /// Ends all connections and folds the log into the file.
+    pub(crate) async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    async fn within<T>(
+        &self,
+        call: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, sqlx::Error> {
+        tokio::time::timeout(self.deadline, call)
+            .await
+            .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    }
+
+    async fn find(&self, id: &RoomId) -> Result<Option<(Room, KeyHash)>, Error> {
+        let row = sqlx::query("SELECT * FROM rooms WHERE id = ?")
+            .bind(id.as_str())
+            .fetch_optional(&self.readers);
+        let row = self.within(row).await.map_err(unavailable)?;
+        let Some(row) = row else { return Ok(None) };
+        let stored = room(&row).and_then(|room| Ok((room, key_hash(&row)?)));
+        stored.map(Some).map_err(unavailable)
+    }
+}
+
+impl Rooms for Sqlite {
+    fn create(&self, new: NewRoom) -> Answer<'_, (Room, PublishKey)> {
+        Box::pin(async move {
+            let NewRoom {
+                id,
+                playback,
+                on_conflict,
+                created_at,
+            } = new;
+            let room = Room {
+                id,
+                playback,
+                on_conflict,
+                created_at,
+                key_generation: 1,
+            };
+            let key = PublishKey::generate(&room.id);
+            let insert = sqlx::query(
+                "INSERT INTO rooms (id, playback, on_conflict, created_at_ms, key_generation, key_hash)
+                 VALUES (?, ?, ?, ?, ?, ?)",
+            )
+            .bind(room.id.as_str())
+            .bind(playback_word(room.playback))
+            .bind(on_conflict_word(room.on_conflict))
+            .bind(room.created_at.0)
+            .bind(room.key_generation)
+            .bind(self.hasher.hash(&key).0.to_vec())
+            .execute(&self.writer);
+            match self.within(insert).await {
+                Ok(_) => Ok((room, key)),
+                Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+                    Err(Error::AlreadyExists(room.id))
+                }
+                Err(error) => Err(unavailable(error)),
+            }
+        })
+    }
+
+    fn get<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Option<Room>> {
+        Box::pin(async move { Ok(self.find(id).await?.map(|(room, _)| room)) })
+    }
+
+    fn list<'a>(&'a self, after: Option<&'a RoomId>, limit: usize) -> Answer<'a, Vec<Room>> {
+        Box::pin(async move {
+            // No id is empty, so every id is greater than the empty text.
+            let rows = sqlx::query("SELECT * FROM rooms WHERE id > ? ORDER BY id LIMIT ?")
+                .bind(after.map_or("", RoomId::as_str))
+                .bind(limit.min(LIST_MAX) as i64)
+                .fetch_all(&self.readers);
+            let rows = self.within(rows).await.map_err(unavailable)?;
+            rows.iter()
+                .map(room)
+                .collect::<Result<_, _>>()
+                .map_err(unavailable)
+        })
+    }
+
+    fn delete<'a>(&'a self, id: &'a RoomId) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let delete = sqlx::query("DELETE FROM rooms WHERE id = ?")
+                .bind(id.as_str())
+                .execute(&self.writer);
+            match self
+                .within(delete)
+                .await
+                .map_err(unavailable)?
+                .rows_affected()
+            {
+                0 => Err(Error::NotFound(id.clone())),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    fn rotate_key<'a>(&'a self, id: &'a RoomId) -> Answer<'a, PublishKey> {
+        Box::pin(async move {
+            let key = PublishKey::generate(id);
+            let update = sqlx::query(
+                "UPDATE rooms SET key_hash = ?, key_generation = key_generation + 1 WHERE id = ?",
+            )
+            .bind(self.hasher.hash(&key).0.to_vec())
+            .bind(id.as_str())
+            .execute(&self.writer);
+            match self
+                .within(update)
+                .await
+                .map_err(unavailable)?
+                .rows_affected()
+            {
+                0 => Err(Error::NotFound(id.clone())),
+                _ => Ok(key),
+            }
+        })
+    }
+
+    fn authenticate<'a>(&'a self, key: &'a PublishKey) -> Answer<'a, Option<Room>> {
+        Box::pin(async move { Ok(self.hasher.admit(key, self.find(key.room()).await?)) })
+    }
+}
+
+/// Migrations are only added, never changed: each is checked against what the file has seen.
+fn migrations() -> Migrator {
+    let rooms = include_str!("../../../migrations/sqlite/0001_rooms.sql").into_sql_str();
+    Migrator::with_migrations(vec![Migration::new(
+        1,
+        "rooms".into(),
+        MigrationType::Simple,
+        rooms,
+        false,
+    )])
+}
+
+/// SQLite gives its log files the mode of the file itself.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    let file = options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))
+}
+
+fn room(row: &SqliteRow) -> Result<Room, sqlx::Error> {
+    let id: &str = row.try_get("id")?;
+    Ok(Room {
+        id: RoomId::parse(id).map_err(|error| sqlx::Error::Decode(error.into()))?,
+        playback: match row.try_get("playback")? {
+            "private" => Playback::Private,
+            "public" => Playback::Public,
+            other => return Err(sqlx::Error::Decode(format!("playback {other:?}").into())),
+        },
+        on_conflict: match row.try_get("on_conflict")? {
+            "refuse" => OnConflict::Refuse,
+            "takeover" => OnConflict::Takeover,
+            other => return Err(sqlx::Error::Decode(format!("on_conflict {other:?}").into())),
+        },
+        created_at: UnixMs(row.try_get("created_at_ms")?),
+        key_generation: row.try_get("key_generation")?,
+    })
+}
+
+fn key_hash(row: &SqliteRow) -> Result<KeyHash, sqlx::Error> {
+    let bytes: &[u8] = row.try_get("key_hash")?;
+    let bytes = bytes
+        .try_into()
+        .map_err(|_| sqlx::Error::Decode("key_hash is not 32 bytes".into()))?;
+    Ok(KeyHash(bytes))
+}
+
+fn playback_word(playback: Playback) -> &'static str {
+    match playback {
+        Playback::Private => "private",
+        Playback::Public => "public",
+    }
+}
+
+fn on_conflict_word(on_conflict: OnConflict) -> &'static str {
+    match on_conflict {
+        OnConflict::Refuse => "refuse",
+        OnConflict::Takeover => "takeover",
+    }
+}
+
+fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::Unavailable(error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use sqlx::{Connection, Executor, SqliteConnection};
+
+    use super::*;
+    use crate::data::Secret;
+    use crate::data::scratch::Scratch;
+
+    fn hasher() -> KeyHasher {
+        KeyHasher::new(Secret::new([7; 32]))
+    }
+
+    fn new_room(id: &str) -> NewRoom {
+        NewRoom {
+            id: RoomId::parse(id).expect("an id"),
+            playback: Playback::Public,
+            on_conflict: OnConflict::Takeover,
+            created_at: UnixMs(1_700_000_000_123),
+        }
+    }
+
+    #[tokio::test]
+    async fn rooms_outlive_the_process_and_no_key_is_on_disk() {
+        let scratch = Scratch::new();
+        let path = scratch.path().join("rooms.sqlite");
+        let store = Sqlite::open(&path, hasher()).await.expect("opens");
+        let (room, key) = store.create(new_room("demo")).await.expect("made");
+        for entry in std::fs::read_dir(scratch.path()).expect("readable") {
+            let path = entry.expect("readable").path();
+            assert_eq!(
+                std::fs::metadata(&path).expect("there").mode() & 0o777,
+                0o600,
+                "{path:?}"
+            );
+            let bytes = std::fs::read(&path).expect("readable");
+            let secret = key
+                .reveal()
+                .rsplit_once('_')
+                .expect("our own form")
+                .1
+                .as_bytes();
+            assert!(
+                !bytes.windows(secret.len()).any(|window| window == secret),
+                "{path:?}"
+            );
+        }
+        store.close().await;
+
+        let store = Sqlite::open(&path, hasher()).await.expect("opens again");
+        assert_eq!(store.authenticate(&key).await.expect("answers"), Some(room));
+        let other = KeyHasher::new(Secret::new([8; 32]));
+        let store = Sqlite::open(&path, other)
+            .await
+            .expect("opens under another secret");
+        assert_eq!(store.authenticate(&key).await.expect("answers"), None);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_others_could_read_is_closed_to_them() {
+        let scratch = Scratch::new();
+        let path = scratch.path().join("rooms.sqlite");
+        scratch.write("rooms.sqlite", b"");
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).expect("ours");
+        Sqlite::open(&path, hasher()).await.expect("opens");
+        assert_eq!(
+            std::fs::metadata(&path).expect("there").mode() & 0o777,
+            0o600
+        );
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_does_not_let_go_is_unavailable_and_readers_go_on() {
+        let scratch = Scratch::new();
+        let path = scratch.path().join("rooms.sqlite");
+        let deadline = Duration::from_millis(50);
+        let store = Sqlite::open_within(&path, hasher(), deadline)
+            .await
+            .expect("opens");
+        let (room, key) = store.create(new_room("demo")).await.expect("made");
+
+        let options = SqliteConnectOptions::new().filename(&path);
+        let mut other = SqliteConnection::connect_with(&options)
+            .await
+            .expect("opens");
+        other
+            .execute("BEGIN IMMEDIATE")
+            .await
+            .expect("takes the write lock");
+        let id = room.id.clone();
+        assert!(matches!(
+            store.create(new_room("b")).await,
+            Err(Error::Unavailable(_))
+        ));
+        assert!(matches!(
+            store.rotate_key(&id).await,
+            Err(Error::Unavailable(_))
+        ));
+        assert!(matches!(
+            store.delete(&id).await,
+            Err(Error::Unavailable(_))
+        ));
+        assert_eq!(store.authenticate(&key).await.expect("answers"), Some(room));
+
+        other.execute("ROLLBACK").await.expect("lets go");
+        // What timed out may still be under way on the one writer; a call that waits its turn works.
+        let store = Sqlite::open(&path, hasher()).await.expect("opens");
+        store.create(new_room("c")).await.expect("made");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_database_is_unavailable() {
+        let scratch = Scratch::new();
+        scratch.write("rooms.sqlite", &[b'x'; 4096]);
+        let opened = Sqlite::open(&scratch.path().join("rooms.sqlite"), hasher()).await;
+        assert!(matches!(opened, Err(Error::Unavailable(_))));
+        let opened = Sqlite::open(&scratch.path().join("no-such/rooms.sqlite"), hasher()).await;
+        assert!(matches!(opened, Err(Error::Unavailable(_))));
+    }
+}
