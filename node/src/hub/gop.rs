@@ -1,0 +1,56 @@
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use isocast_media::{Frame, MediaMs};
+
+use super::Headers;
+use super::ring::Wire;
+
+/// A place where viewers can join: what describes the stream there, and the first frame's place
+/// in the ring.
+#[derive(Debug)]
+pub(crate) struct Gop {
+    first: u64,
+    start: MediaMs,
+    headers: Headers,
+    serialised: [OnceLock<Bytes>; Wire::COUNT],
+}
+
+impl Gop {
+    pub(super) fn new(first: u64, start: MediaMs, headers: Headers) -> Self {
+        Self {
+            first,
+            start,
+            headers,
+            serialised: Default::default(),
+        }
+    }
+
+    /// The ring sequence of its first frame.
+    pub(super) fn first(&self) -> u64 {
+        self.first
+    }
+
+    pub(super) fn start(&self) -> MediaMs {
+        self.start
+    }
+
+    pub(crate) fn has_video(&self) -> bool {
+        self.headers.has_video()
+    }
+
+    /// Metadata and configurations, stamped with the time of this GOP's first frame.
+    pub(crate) fn header_frames(&self) -> impl Iterator<Item = Frame> {
+        self.headers.iter().map(|frame| Frame {
+            dts: self.start,
+            ..frame.clone()
+        })
+    }
+
+    /// The header frames as `wire` carries them: made by `write` at first need, once for all.
+    pub(crate) fn serialised(&self, wire: Wire, write: impl FnOnce(&Self) -> Bytes) -> Bytes {
+        self.serialised[wire as usize]
+            .get_or_init(|| write(self))
+            .clone()
+    }
+}

@@ -1,0 +1,162 @@
+//! The hub: every live stream of this node, from its publisher to its viewers.
+//!
+//! A publisher puts frames in a bounded ring, one per stream; each viewer walks the ring with a
+//! cursor of its own. Nothing here waits for a viewer: who is too slow skips ahead.
+
+mod gop;
+mod publisher;
+mod ring;
+mod stream;
+mod subscriber;
+mod timeline;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use isocast_media::{Frame, Track};
+
+pub(crate) use gop::Gop;
+pub(crate) use publisher::{Publisher, Revoked};
+pub(crate) use ring::{Slot, Wire};
+pub(crate) use stream::{State, Stream};
+pub(crate) use subscriber::{Delivery, Item, Protocol, Subscriber};
+
+use crate::registry::Claim;
+use crate::rooms::RoomId;
+
+/// How much the hub keeps, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Bytes of frames kept per stream.
+    pub ring_bytes_max: usize,
+    /// How long viewers are held after their publisher has gone.
+    pub hold: Duration,
+    /// How long an ended stream is remembered.
+    pub remember: Duration,
+    /// Bytes and media time a viewer may lag before it skips.
+    pub lag_bytes_max: u64,
+    pub lag_ms_max: i64,
+    pub streams_max: usize,
+    pub viewers_max: usize,
+}
+
+/// All streams that are live, held or remembered here.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    limits: Limits,
+    streams: Mutex<HashMap<RoomId, Arc<Stream>>>,
+}
+
+/// There is no place for another stream.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this node carries {0} streams already and takes no more")]
+pub(crate) struct Full(pub usize);
+
+impl Hub {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            streams: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The stream of a room, if it is live, held or remembered.
+    pub(crate) fn stream(&self, room: &RoomId) -> Option<Arc<Stream>> {
+        self.lock().get(room).cloned()
+    }
+
+    /// All streams, in no order.
+    pub(crate) fn streams(&self) -> Vec<Arc<Stream>> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// Viewers of all streams.
+    pub(crate) fn viewers(&self) -> usize {
+        self.lock().values().map(|stream| stream.viewers().total()).sum()
+    }
+
+    /// Makes the holder of `claim` the publisher of its room; a present one is revoked. The
+    /// second value is true where the stream is new here and needs a packager.
+    pub(crate) fn publish(
+        &self,
+        claim: Claim,
+        now: Instant,
+    ) -> Result<(Publisher, Arc<Stream>, bool), Full> {
+        let mut streams = self.lock();
+        let known = streams.get(&claim.room).cloned();
+        let is_new = known.is_none();
+        let stream = match known {
+            Some(stream) => stream,
+            None if streams.len() >= self.limits.streams_max => return Err(Full(streams.len())),
+            None => {
+                let stream = Arc::new(Stream::new(claim.room.clone(), self.limits, now));
+                streams.insert(claim.room.clone(), Arc::clone(&stream));
+                stream
+            }
+        };
+        drop(streams);
+        let publisher = Publisher::start(Arc::clone(&stream), claim, now);
+        Ok((publisher, stream, is_new))
+    }
+
+    /// Ends a room's stream at once, for its viewers too: the room is gone.
+    pub(crate) fn remove(&self, room: &RoomId) {
+        if let Some(stream) = self.lock().remove(room) {
+            stream.end();
+        }
+    }
+
+    /// Moves streams on as time passes: held ones end, ended ones are forgotten. Call it about
+    /// once a second.
+    pub(crate) fn tick(&self, now: Instant) {
+        self.lock().retain(|_, stream| {
+            stream.end_if_hold_is_over(now);
+            !stream.is_forgotten(now)
+        });
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RoomId, Arc<Stream>>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What describes a stream: its newest metadata and configurations, in the order to send them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Headers {
+    metadata: Option<Frame>,
+    video: Option<Frame>,
+    audio: Option<Frame>,
+}
+
+impl Headers {
+    /// Keeps what describes the stream; false where it said so already.
+    fn keep(&mut self, frame: &Frame) -> bool {
+        let place = match frame.track() {
+            Track::Data => &mut self.metadata,
+            Track::Video => &mut self.video,
+            Track::Audio => &mut self.audio,
+        };
+        let same = |known: &Frame| known.codec == frame.codec && known.data == frame.data;
+        if place.as_ref().is_some_and(same) {
+            return false;
+        }
+        *place = Some(frame.clone());
+        true
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Frame> {
+        [&self.metadata, &self.video, &self.audio].into_iter().flatten()
+    }
+
+    pub(crate) fn has_video(&self) -> bool {
+        self.video.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use isocast_media::Frame;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+
+use super::Stream;
+use crate::registry::Claim;
+
+/// The right to publish a room. Dropping it leaves the room to the next publisher, and its
+/// viewers on hold.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    stream: Arc<Stream>,
+    claim: Claim,
+    revoked: CancellationToken,
+}
+
+/// Another publisher has the room now, or the room is gone.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("another publisher has taken the room over")]
+pub(crate) struct Revoked;
+
+impl Publisher {
+    pub(super) fn start(stream: Arc<Stream>, claim: Claim, now: Instant) -> Self {
+        let revoked = stream.begin(&claim, now);
+        Self {
+            stream,
+            claim,
+            revoked,
+        }
+    }
+
+    pub(crate) fn claim(&self) -> &Claim {
+        &self.claim
+    }
+
+    /// Sends one frame, with the source's timestamps, to everyone.
+    pub(crate) fn push(&self, frame: Frame, now: Instant) -> Result<(), Revoked> {
+        let taken = self.stream.push(self.claim.epoch, frame, now);
+        if taken { Ok(()) } else { Err(Revoked) }
+    }
+
+    /// Returns once this publisher has to go.
+    pub(crate) fn revoked(&self) -> WaitForCancellationFuture<'_> {
+        self.revoked.cancelled()
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.stream.interrupt(self.claim.epoch, Instant::now());
+    }
+}

@@ -1,0 +1,266 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant, SystemTime};
+
+use isocast_media::{Frame, UnixMs};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::ring::Ring;
+use super::subscriber::{Protocol, Subscriber, Viewer};
+use super::timeline::{Place, Timeline};
+use super::{Headers, Limits};
+use crate::registry::Claim;
+use crate::rooms::RoomId;
+
+/// Where a stream is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Live,
+    /// Its publisher has gone; viewers are held for it to come back.
+    Interrupted,
+    /// It is over. A new publisher makes it live again.
+    Ended,
+    /// It is no longer remembered here.
+    Gone,
+}
+
+/// What viewers wait for: frames up to `next`, or a change of state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) next: u64,
+    pub(super) state: State,
+}
+
+/// One room's stream: a ring of frames, a publisher now and then, viewers.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    room: RoomId,
+    limits: Limits,
+    inner: RwLock<Inner>,
+    head: watch::Sender<Head>,
+    viewers: Viewers,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) ring: Ring,
+    timeline: Timeline,
+    present: Option<Present>,
+    state: State,
+    state_since: Instant,
+    last_access: Instant,
+    started_at: UnixMs,
+    epoch: u64,
+}
+
+/// The publisher of a live stream.
+#[derive(Debug)]
+struct Present {
+    epoch: u64,
+    revoked: CancellationToken,
+    last_frame: Instant,
+}
+
+/// Viewers by protocol.
+#[derive(Debug, Default)]
+pub(crate) struct Viewers([AtomicUsize; Protocol::COUNT]);
+
+impl Viewers {
+    pub(crate) fn total(&self) -> usize {
+        self.0.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    pub(super) fn of(&self, protocol: Protocol) -> &AtomicUsize {
+        &self.0[protocol as usize]
+    }
+}
+
+impl Stream {
+    pub(super) fn new(room: RoomId, limits: Limits, now: Instant) -> Self {
+        let head = Head {
+            next: 0,
+            state: State::Interrupted,
+        };
+        Self {
+            room,
+            limits,
+            inner: RwLock::new(Inner {
+                ring: Ring::new(limits.ring_bytes_max),
+                timeline: Timeline::default(),
+                present: None,
+                state: State::Interrupted,
+                state_since: now,
+                last_access: now,
+                started_at: UnixMs(0),
+                epoch: 0,
+            }),
+            head: watch::Sender::new(head),
+            viewers: Viewers::default(),
+        }
+    }
+
+    pub(crate) fn room(&self) -> &RoomId {
+        &self.room
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.read().state
+    }
+
+    /// The epoch of the newest publisher.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.read().epoch
+    }
+
+    /// When the newest publisher began.
+    pub(crate) fn started_at(&self) -> UnixMs {
+        self.read().started_at
+    }
+
+    pub(crate) fn viewers(&self) -> &Viewers {
+        &self.viewers
+    }
+
+    /// What describes the stream now.
+    pub(crate) fn headers(&self) -> Headers {
+        self.read().ring.headers().clone()
+    }
+
+    /// How long the present publisher has been silent; `None` where there is none.
+    pub(crate) fn silence(&self, now: Instant) -> Option<Duration> {
+        let inner = self.read();
+        let present = inner.present.as_ref()?;
+        Some(now.saturating_duration_since(present.last_frame))
+    }
+
+    /// Returns at the next frame or change of state.
+    pub(crate) async fn changed(&self) {
+        // The sender lives in `self`, so this cannot fail.
+        let _ = self.head.subscribe().changed().await;
+    }
+
+    /// A viewer's way in, counted for as long as it lives.
+    pub(crate) fn subscribe(self: &Arc<Self>, protocol: Protocol) -> Subscriber {
+        self.touch(Instant::now());
+        let viewer = Viewer::new(Arc::clone(self), protocol);
+        Subscriber::new(viewer, self.head.subscribe())
+    }
+
+    /// The stream is of use to someone: it is remembered longer.
+    pub(crate) fn touch(&self, now: Instant) {
+        self.write().last_access = now;
+    }
+
+    /// Makes the claim's holder the publisher; the present one learns that it is no longer.
+    pub(super) fn begin(&self, claim: &Claim, now: Instant) -> CancellationToken {
+        let revoked = CancellationToken::new();
+        let mut inner = self.write();
+        if let Some(old) = inner.present.take() {
+            old.revoked.cancel();
+        }
+        inner.present = Some(Present {
+            epoch: claim.epoch,
+            revoked: revoked.clone(),
+            last_frame: now,
+        });
+        inner.ring.restart();
+        inner.timeline.restart();
+        inner.started_at = unix_now();
+        inner.epoch = claim.epoch;
+        self.enter(&mut inner, State::Live, now);
+        revoked
+    }
+
+    /// Takes a frame of the publisher with this epoch; false where another one took its place.
+    pub(super) fn push(&self, epoch: u64, frame: Frame, now: Instant) -> bool {
+        let mut inner = self.write();
+        let inner = &mut *inner;
+        let Some(present) = inner.present.as_mut().filter(|present| present.epoch == epoch) else {
+            return false;
+        };
+        present.last_frame = now;
+        if let Place::At {
+            time,
+            discontinuity,
+        } = inner.timeline.place(&frame, now)
+        {
+            let frame = Frame { dts: time, ..frame };
+            if inner.ring.push(frame, epoch, discontinuity) {
+                let next = inner.ring.next_sequence();
+                self.head.send_modify(|head| head.next = next);
+            }
+        }
+        true
+    }
+
+    /// The publisher with this epoch has gone: viewers are held.
+    pub(super) fn interrupt(&self, epoch: u64, now: Instant) {
+        let mut inner = self.write();
+        if inner.present.as_ref().is_some_and(|present| present.epoch == epoch) {
+            inner.present = None;
+            self.enter(&mut inner, State::Interrupted, now);
+        }
+    }
+
+    pub(super) fn end_if_hold_is_over(&self, now: Instant) {
+        let mut inner = self.write();
+        let held = now.saturating_duration_since(inner.state_since);
+        if inner.state == State::Interrupted && held >= self.limits.hold {
+            self.enter(&mut inner, State::Ended, now);
+        }
+    }
+
+    /// Ends it at once, and for good.
+    pub(super) fn end(&self) {
+        let mut inner = self.write();
+        if let Some(present) = inner.present.take() {
+            present.revoked.cancel();
+        }
+        self.enter(&mut inner, State::Gone, Instant::now());
+    }
+
+    /// Closes the present publisher's connection; the stream is held as if it had left.
+    pub(crate) fn revoke_publisher(&self) {
+        let mut inner = self.write();
+        if let Some(present) = inner.present.take() {
+            present.revoked.cancel();
+            self.enter(&mut inner, State::Interrupted, Instant::now());
+        }
+    }
+
+    /// True once it has ended and nobody has asked for it for a while; it is gone then.
+    pub(super) fn is_forgotten(&self, now: Instant) -> bool {
+        let mut inner = self.write();
+        let last_use = inner.state_since.max(inner.last_access);
+        let forgotten = inner.state == State::Ended
+            && now.saturating_duration_since(last_use) >= self.limits.remember;
+        if forgotten {
+            self.enter(&mut inner, State::Gone, now);
+        }
+        forgotten
+    }
+
+    fn enter(&self, inner: &mut Inner, state: State, now: Instant) {
+        inner.state = state;
+        inner.state_since = now;
+        self.head.send_modify(|head| head.state = state);
+    }
+
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(crate) fn unix_now() -> UnixMs {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    UnixMs(since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
+}

@@ -1,0 +1,186 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::stream::{Head, Inner, State, Stream};
+use super::{Gop, Slot};
+
+/// How a viewer receives a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Protocol {
+    Rtmp,
+    HttpFlv,
+    WebSocketFlv,
+    /// Not a viewer: the packager of this node. It is not counted.
+    Packager,
+}
+
+impl Protocol {
+    pub(super) const COUNT: usize = 3;
+    pub(crate) const VIEWERS: [Self; Self::COUNT] = [Self::Rtmp, Self::HttpFlv, Self::WebSocketFlv];
+
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Rtmp => "rtmp",
+            Self::HttpFlv => "http-flv",
+            Self::WebSocketFlv => "ws-flv",
+            Self::Packager => "packager",
+        }
+    }
+}
+
+/// Counts one viewer of a stream while it lives.
+#[derive(Debug)]
+pub(crate) struct Viewer {
+    stream: Arc<Stream>,
+    protocol: Protocol,
+}
+
+impl Viewer {
+    pub(super) fn new(stream: Arc<Stream>, protocol: Protocol) -> Self {
+        if protocol != Protocol::Packager {
+            stream.viewers().of(protocol).fetch_add(1, Ordering::Relaxed);
+        }
+        Self { stream, protocol }
+    }
+}
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        if self.protocol != Protocol::Packager {
+            self.stream.viewers().of(self.protocol).fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What is there for a viewer.
+#[derive(Debug)]
+pub(crate) enum Delivery {
+    Items(Vec<Item>),
+    /// The publisher has gone, and may come back. Said once.
+    Interrupted,
+    /// The stream is over; it may be live again for whoever asks once more.
+    Ended,
+    /// The stream is no longer kept here.
+    Gone,
+    /// It had to skip too often.
+    TooSlow,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Item {
+    /// Joins here, for the first time or after a skip: the headers come first.
+    Join(Arc<Gop>),
+    Frame(Arc<Slot>),
+}
+
+/// So many frames are handed over at once: a GOP of a second or two, in one write.
+const ITEMS_MAX: usize = 128;
+/// So many skips within this time, and the viewer is closed.
+const SKIPS_MAX: usize = 3;
+const SKIPS_WITHIN: Duration = Duration::from_secs(30);
+
+/// A viewer's cursor. It begins at the newest GOP, and skips to the newest one when it lags.
+#[derive(Debug)]
+pub(crate) struct Subscriber {
+    viewer: Viewer,
+    head: watch::Receiver<Head>,
+    /// The next frame's sequence; `None` before joining.
+    cursor: Option<u64>,
+    told: State,
+    skips: VecDeque<Instant>,
+    skips_total: u64,
+}
+
+impl Subscriber {
+    pub(super) fn new(viewer: Viewer, head: watch::Receiver<Head>) -> Self {
+        Self {
+            viewer,
+            head,
+            cursor: None,
+            told: State::Live,
+            skips: VecDeque::new(),
+            skips_total: 0,
+        }
+    }
+
+    pub(crate) fn stream(&self) -> &Arc<Stream> {
+        &self.viewer.stream
+    }
+
+    /// Times this viewer skipped ahead.
+    pub(crate) fn skips_total(&self) -> u64 {
+        self.skips_total
+    }
+
+    /// Waits for what comes next. Safe to drop while waiting: nothing is lost.
+    pub(crate) async fn next(&mut self) -> Delivery {
+        loop {
+            let state = self.head.borrow_and_update().state;
+            if let Some(delivery) = self.take(Instant::now()) {
+                return delivery;
+            }
+            if state != self.told {
+                self.told = state;
+                match state {
+                    State::Live => {}
+                    State::Interrupted => return Delivery::Interrupted,
+                    State::Ended => return Delivery::Ended,
+                    State::Gone => return Delivery::Gone,
+                }
+            }
+            if self.head.changed().await.is_err() {
+                return Delivery::Gone;
+            }
+        }
+    }
+
+    fn take(&mut self, now: Instant) -> Option<Delivery> {
+        let stream = Arc::clone(self.stream());
+        let inner = stream.read();
+        let mut items = Vec::new();
+        if self.cursor.is_none() || self.lags(&inner) {
+            let gop = inner.ring.newest_gop()?;
+            if self.cursor.is_some() && self.counts_too_many_skips(now) {
+                return Some(Delivery::TooSlow);
+            }
+            items.push(Item::Join(Arc::clone(gop)));
+            self.cursor = Some(gop.first());
+        }
+        let cursor = self.cursor.as_mut()?;
+        let frames = inner.ring.from(*cursor).take(ITEMS_MAX);
+        items.extend(frames.cloned().map(Item::Frame));
+        let last = inner.ring.next_sequence();
+        let taken = items.iter().filter(|item| matches!(item, Item::Frame(_))).count();
+        *cursor = (*cursor).max(inner.ring.first_sequence()) + taken as u64;
+        debug_assert!(*cursor <= last);
+        (!items.is_empty()).then_some(Delivery::Items(items))
+    }
+
+    /// Lags too much, with a newer GOP to skip to; or what it would read next is there no more.
+    fn lags(&self, inner: &Inner) -> bool {
+        let Some(cursor) = self.cursor else {
+            return false;
+        };
+        if cursor < inner.ring.first_sequence() {
+            return true;
+        }
+        let limits = self.stream().limits();
+        let (bytes, ms) = inner.ring.lag(cursor);
+        let is_newer = inner.ring.newest_gop().is_some_and(|gop| gop.first() > cursor);
+        is_newer && (bytes > limits.lag_bytes_max || ms > limits.lag_ms_max)
+    }
+
+    fn counts_too_many_skips(&mut self, now: Instant) -> bool {
+        self.skips_total += 1;
+        self.skips.push_back(now);
+        let is_old = |at: &Instant| now.saturating_duration_since(*at) > SKIPS_WITHIN;
+        while self.skips.front().is_some_and(is_old) {
+            self.skips.pop_front();
+        }
+        self.viewer.protocol != Protocol::Packager && self.skips.len() >= SKIPS_MAX
+    }
+}

@@ -1,0 +1,331 @@
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use isocast_media::{Frame, MediaMs, Track};
+
+/// Where room time begins: a track that starts a little before the other still fits.
+const ORIGIN_MS: i64 = 1000;
+/// An encoder that reconnects may send again what it sent within this time.
+const RESEND_MS: i64 = 3000;
+/// A timestamp may run ahead of the wall clock by this much and still be the same source clock.
+const AHEAD_MS: i64 = 10_000;
+/// A gap between two publishers is shown as at most this long.
+const GAP_MS_MAX: i64 = 15_000;
+/// Frames remembered to know a resend by: 3 s of 1,000 frames a second, no more.
+const RECENT_MAX: usize = 3000;
+
+/// One timeline for a room, whoever publishes: source timestamps in, room time out.
+///
+/// Room time never goes back on a track. A source clock that goes on keeps its offset, so that
+/// frames sent again are known and dropped; another clock is joined on where room time had come
+/// to, and the gap by the wall clock lies between.
+#[derive(Debug, Default)]
+pub(super) struct Timeline {
+    video: Option<Clock>,
+    audio: Option<Clock>,
+    /// The furthest room time, and when it was placed.
+    head: Option<(MediaMs, Instant)>,
+    /// Key and size of frames placed lately: a new publisher that sends them again is the same source.
+    recent: VecDeque<Carried>,
+}
+
+/// One track's source clock.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    /// Room time minus source time.
+    offset_ms: i64,
+    last_source: MediaMs,
+    last_room: MediaMs,
+    /// Set until the present publisher's first frame of this track.
+    stale: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Carried {
+    track: Track,
+    source: MediaMs,
+    len: usize,
+}
+
+/// What becomes of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    At { time: MediaMs, discontinuity: bool },
+    /// It was carried before the publisher reconnected.
+    CarriedAlready,
+}
+
+impl Timeline {
+    /// A new publisher: its first timestamps decide whether its clock is the known one.
+    pub(super) fn restart(&mut self) {
+        for clock in [&mut self.video, &mut self.audio].into_iter().flatten() {
+            clock.stale = true;
+        }
+    }
+
+    pub(super) fn place(&mut self, frame: &Frame, now: Instant) -> Place {
+        let track = frame.track();
+        if track == Track::Data || !frame.is_media() {
+            // A description has no time of its own: it stands where the stream has come to.
+            let time = self.head.map_or(MediaMs(ORIGIN_MS), |(time, _)| time);
+            return Place::At {
+                time,
+                discontinuity: false,
+            };
+        }
+        let carried = Carried {
+            track,
+            source: frame.dts,
+            len: frame.data.len(),
+        };
+        let known = *self.clock(track);
+        let (offset_ms, discontinuity) = match known {
+            Some(clock) if self.goes_on(&clock, carried, now) => {
+                if clock.stale && frame.dts <= clock.last_source {
+                    return Place::CarriedAlready;
+                }
+                (clock.offset_ms, false)
+            }
+            _ => (self.new_offset(track, frame.dts, now), self.head.is_some() && known.is_some()),
+        };
+        let mut time = frame.dts + offset_ms;
+        if let Some(clock) = known {
+            time = time.max(clock.last_room);
+        }
+        *self.clock(track) = Some(Clock {
+            offset_ms,
+            last_source: frame.dts,
+            last_room: time,
+            stale: false,
+        });
+        let furthest = self.head.map_or(time, |(head, _)| head.max(time));
+        self.head = Some((furthest, now));
+        self.remember(carried);
+        Place::At {
+            time,
+            discontinuity,
+        }
+    }
+
+    /// Whether a timestamp is one that this track's clock may show next. After a reconnect a
+    /// timestamp that was carried before must also be the same frame.
+    fn goes_on(&self, clock: &Clock, next: Carried, now: Instant) -> bool {
+        let gap_ms = self.gap_ms(now);
+        let step_ms = next.source - clock.last_source;
+        let plausible = (-RESEND_MS..=gap_ms + AHEAD_MS).contains(&step_ms);
+        plausible && (!clock.stale || step_ms > 0 || self.recent.contains(&next))
+    }
+
+    /// Joins a clock: to the other track's, where both show about the same time, else to the end
+    /// of what was carried.
+    fn new_offset(&mut self, track: Track, first: MediaMs, now: Instant) -> i64 {
+        let other = match track {
+            Track::Video => self.audio,
+            _ => self.video,
+        };
+        let Some((head, _)) = self.head else {
+            return MediaMs(ORIGIN_MS) - first;
+        };
+        if let Some(other) = other.filter(|other| !other.stale) {
+            let by_other = first + other.offset_ms;
+            if (by_other - head).abs() <= RESEND_MS {
+                return other.offset_ms;
+            }
+        }
+        head + self.gap_ms(now).clamp(1, GAP_MS_MAX) - first
+    }
+
+    /// Wall time since the last frame was placed.
+    fn gap_ms(&self, now: Instant) -> i64 {
+        self.head.map_or(0, |(_, at)| {
+            i64::try_from(now.saturating_duration_since(at).as_millis()).unwrap_or(i64::MAX / 2)
+        })
+    }
+
+    fn remember(&mut self, carried: Carried) {
+        self.recent.push_back(carried);
+        let too_old = |oldest: &Carried| {
+            oldest.track == carried.track && carried.source - oldest.source > RESEND_MS
+        };
+        while self.recent.len() > RECENT_MAX || self.recent.front().is_some_and(too_old) {
+            self.recent.pop_front();
+        }
+    }
+
+    fn clock(&mut self, track: Track) -> &mut Option<Clock> {
+        match track {
+            Track::Video => &mut self.video,
+            _ => &mut self.audio,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use isocast_media::{Codec, Kind};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn frame(track: Track, dts: i64) -> Frame {
+        Frame {
+            codec: if track == Track::Video { Codec::Avc } else { Codec::Aac },
+            kind: Kind::Media { key: true },
+            dts: MediaMs(dts),
+            pts_offset_ms: 0,
+            // As long as its time, so that frames differ.
+            data: Bytes::from(vec![0; (dts.unsigned_abs() % 977) as usize]),
+        }
+    }
+
+    fn at(time: i64) -> Place {
+        Place::At {
+            time: MediaMs(time),
+            discontinuity: false,
+        }
+    }
+
+    fn joined(time: i64) -> Place {
+        Place::At {
+            time: MediaMs(time),
+            discontinuity: true,
+        }
+    }
+
+    /// Places frames, each as (seconds of wall clock, track, source ms, expected); `restart` before
+    /// the rows whose number is given.
+    fn check(rows: &[(f64, Track, i64, Place)], restarts: &[usize]) {
+        let start = Instant::now();
+        let mut timeline = Timeline::default();
+        for (row, &(wall_s, track, source, expected)) in rows.iter().enumerate() {
+            if restarts.contains(&row) {
+                timeline.restart();
+            }
+            let now = start + Duration::from_secs_f64(wall_s);
+            assert_eq!(timeline.place(&frame(track, source), now), expected, "row {row}");
+        }
+    }
+
+    use Track::{Audio, Video};
+
+    #[test]
+    fn both_tracks_start_on_one_offset() {
+        check(
+            &[
+                (0.0, Video, 5000, at(1000)),
+                (0.0, Audio, 4980, at(980)),
+                (0.1, Audio, 5003, at(1003)),
+                (0.1, Video, 5033, at(1033)),
+            ],
+            &[],
+        );
+    }
+
+    #[test]
+    fn a_restarted_encoder_goes_on_after_the_gap() {
+        check(
+            &[
+                (0.0, Video, 0, at(1000)),
+                (20.0, Video, 20_000, at(21_000)),
+                (23.0, Audio, 7, joined_first(24_000)),
+                (23.0, Video, 0, joined(23_993)),
+                (23.1, Video, 40, at(24_033)),
+            ],
+            &[2],
+        );
+        // The gap is never shown longer than 15 s.
+        check(
+            &[(0.0, Video, 0, at(1000)), (3600.0, Video, 0, joined(16_000))],
+            &[1],
+        );
+    }
+
+    /// A track's first frame ever has nothing to break with.
+    fn joined_first(time: i64) -> Place {
+        at(time)
+    }
+
+    #[test]
+    fn what_is_sent_again_is_dropped_and_the_rest_keeps_its_offset() {
+        check(
+            &[
+                (0.0, Video, 50_000, at(1000)),
+                (1.0, Video, 51_000, at(2000)),
+                (2.0, Video, 52_000, at(3000)),
+                (4.0, Video, 51_000, Place::CarriedAlready),
+                (4.0, Video, 52_000, Place::CarriedAlready),
+                (4.0, Video, 53_000, at(4000)),
+            ],
+            &[3],
+        );
+    }
+
+    #[test]
+    fn a_short_stream_that_starts_over_is_not_taken_for_a_resend() {
+        // The same timestamps, but other frames.
+        let start = Instant::now();
+        let mut timeline = Timeline::default();
+        timeline.place(&frame(Video, 0), start);
+        timeline.place(&frame(Video, 2000), start);
+        timeline.restart();
+        let mut other = frame(Video, 0);
+        other.data = Bytes::from_static(b"another picture");
+        let now = start + Duration::from_secs(3);
+        assert_eq!(timeline.place(&other, now), joined(6000));
+    }
+
+    #[test]
+    fn a_jump_in_the_middle_is_joined_once_and_the_tracks_stay_together() {
+        check(
+            &[
+                (0.00, Video, 0, at(1000)),
+                (0.00, Audio, 0, at(1000)),
+                (0.04, Video, 40, at(1040)),
+                (0.04, Video, 86_400_040, joined(1041)),
+                (0.04, Audio, 86_400_020, joined(1021)),
+                (0.08, Video, 80, joined(1081)),
+                (0.08, Audio, 90, joined(1091)),
+            ],
+            &[],
+        );
+    }
+
+    #[test]
+    fn tracks_that_are_far_apart_each_keep_their_clock() {
+        check(
+            &[
+                (0.00, Video, 30_000, at(1000)),
+                (0.00, Audio, 0, at(1001)),
+                (0.04, Video, 30_040, at(1040)),
+                (0.04, Audio, 23, at(1024)),
+            ],
+            &[],
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn room_time_never_goes_back_on_a_track(
+            steps in prop::collection::vec((any::<bool>(), any::<u32>(), 0u64..40_000, any::<bool>()), 1..200)
+        ) {
+            let mut now = Instant::now();
+            let mut timeline = Timeline::default();
+            let mut last = [MediaMs(i64::MIN); 2];
+            for (is_video, source, wall_ms, restart) in steps {
+                now += Duration::from_millis(wall_ms);
+                if restart {
+                    timeline.restart();
+                }
+                let track = if is_video { Video } else { Audio };
+                if let Place::At { time, .. } = timeline.place(&frame(track, i64::from(source)), now) {
+                    let last = &mut last[usize::from(is_video)];
+                    prop_assert!(time >= *last);
+                    *last = time;
+                }
+            }
+        }
+    }
+}
