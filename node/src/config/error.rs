@@ -58,9 +58,9 @@ fn named(place: &Place, key: Option<&str>) -> String {
     }
 }
 
-/// Names come from files and the environment: no control character may reach a terminal or start
+/// Words of others (files, the environment, answers) in a line of ours: no control character may reach a terminal or start
 /// a second line.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
             let escaped = c.is_control().then(|| c.escape_default());

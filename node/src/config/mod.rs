@@ -27,10 +27,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-pub(crate) use error::{Error, Place};
-pub(crate) use settings::{
-    Config, Hls, Http, Hub, Level, Limits, Listen, Log, LogFormat, Node, Rtmp,
-};
+pub(crate) use error::{Error, Place, one_line};
+pub(crate) use settings::*;
 pub(crate) use table::table;
 
 /// Everything the configuration is read from. `main` fills it once.

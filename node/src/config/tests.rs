@@ -453,6 +453,25 @@ fn the_defaults_pass_their_own_checks() {
     }
 }
 
+/// Depth costs no stack.
+#[test]
+fn deep_files_are_refused() {
+    for content in [
+        "x = ".to_owned() + &"[".repeat(100_000),
+        "x = ".to_owned() + &"{a=".repeat(50_000),
+    ] {
+        let folder = Scratch::new();
+        folder.write("default.toml", content.as_bytes());
+        let line = load(&sources(folder.path(), &[], &[]))
+            .expect_err("no key")
+            .to_string();
+        assert!(
+            line.contains("default.toml:1: x: ") && !line.contains('\n'),
+            "{line}"
+        );
+    }
+}
+
 proptest::proptest! {
     /// Whatever a file holds: an answer, on one line, without a control character.
     #[test]

@@ -131,6 +131,26 @@ mod tests {
         assert!(folder.lock().expect("readable").is_some());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_start_waits_for_a_moment_and_not_for_ever() {
+        let patience = std::time::Duration::from_secs(5);
+        let scratch = Scratch::new();
+        let folder = Folder::open(scratch.path()).expect("there");
+        let lock = folder.lock().expect("readable").expect("free");
+        let started = tokio::time::Instant::now();
+        assert!(
+            folder
+                .lock_within(patience)
+                .await
+                .expect("readable")
+                .is_none()
+        );
+        assert!(started.elapsed() >= patience);
+
+        let (taken, ()) = tokio::join!(folder.lock_within(patience), async { drop(lock) });
+        assert!(taken.expect("readable").is_some());
+    }
+
     #[test]
     fn an_announcement_ends_with_the_lock() {
         let scratch = Scratch::new();

@@ -22,9 +22,12 @@ pub(crate) mod scratch;
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub(crate) use lock::{Lock, NodeFile};
 pub(crate) use secret::Secret;
+
+use tokio::time::Instant;
 
 use crate::rooms::RoomId;
 
@@ -64,6 +67,19 @@ impl Folder {
     /// Takes the folder for this process; `None` if another process has it.
     pub(crate) fn lock(&self) -> Result<Option<Lock>, Error> {
         Lock::take(self.clone())
+    }
+
+    /// Like [`Folder::lock`], but waits this long for another process: a room command holds the
+    /// folder for a moment only, and a node that starts just then should not fail.
+    pub(crate) async fn lock_within(&self, patience: Duration) -> Result<Option<Lock>, Error> {
+        const LOOK_AGAIN: Duration = Duration::from_millis(20);
+        let give_up = Instant::now() + patience;
+        loop {
+            match self.lock()? {
+                None if Instant::now() < give_up => tokio::time::sleep(LOOK_AGAIN).await,
+                answer => return Ok(answer),
+            }
+        }
     }
 
     /// The API token, if a first start has made one.
@@ -112,6 +128,15 @@ impl Folder {
         Ok(path)
     }
 
+    /// Removes the kept key of a room, if there is one: it opens nothing any more.
+    pub(crate) fn forget_key(&self, room: &RoomId) -> Result<(), Error> {
+        let path = self.file(KEYS).join(room.as_str());
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != ErrorKind::NotFound => Err(Error::Io { path, source }),
+            _ => Ok(()),
+        }
+    }
+
     /// Secret files that every user of the machine can read. Worth a warning.
     pub(crate) fn exposed(&self) -> Vec<PathBuf> {
         let files = [API_TOKEN, SECRET, ROOMS].map(|name| self.file(name));
@@ -139,10 +164,7 @@ fn make_private_folder(path: &Path) -> Result<(), Error> {
 
 fn is_world_readable(path: &Path) -> bool {
     const OTHERS: u32 = 0o007;
-    match std::fs::metadata(path) {
-        Ok(metadata) => metadata.mode() & OTHERS != 0,
-        Err(error) => error.kind() != ErrorKind::NotFound,
-    }
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.mode() & OTHERS != 0)
 }
 
 #[cfg(test)]

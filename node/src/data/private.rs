@@ -29,7 +29,10 @@ pub(super) fn read(path: &Path) -> Result<Option<Secret<String>>, Error> {
 pub(super) fn write(path: &Path, text: &str) -> Result<(), Error> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let new = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    let written = write_new(&new, text).and_then(|()| std::fs::rename(&new, path));
+    let written = write_new(&new, text)
+        .and_then(|()| std::fs::rename(&new, path))
+        // The new name is on disk only with its folder.
+        .and_then(|()| File::open(path.parent().unwrap_or(path))?.sync_all());
     written.map_err(|source| {
         let _ = std::fs::remove_file(&new);
         Error::Io {

@@ -21,7 +21,7 @@ use isocast_media::UnixMs;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use id::{BadId, RoomId};
-pub(crate) use key::{BadKey, KeyHasher, PublishKey};
+pub(crate) use key::{KeyHasher, PublishKey};
 pub(crate) use sqlite::Sqlite;
 
 /// One room as the store knows it.

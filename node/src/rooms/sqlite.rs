@@ -1,6 +1,7 @@
 //! Rooms in a SQLite file of the data folder, for a node that is alone.
 
 use std::fs::{OpenOptions, Permissions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
@@ -86,7 +87,7 @@ impl Sqlite {
     ) -> Result<T, sqlx::Error> {
         tokio::time::timeout(self.deadline, call)
             .await
-            .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+            .unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into())))
     }
 
     async fn find(&self, id: &RoomId) -> Result<Option<(Room, KeyHash)>, Error> {

@@ -1,0 +1,196 @@
+//! What the rooms API says, for the server and the command line alike.
+//!
+//! | request | answer |
+//! | --- | --- |
+//! | `POST /api/v1/rooms` [`CreateRoom`] | 201 [`CreatedRoom`] |
+//! | `GET /api/v1/rooms` [`ListRooms`] as query | 200 [`RoomList`] |
+//! | `DELETE /api/v1/rooms/<id>` | 204 |
+//! | `POST /api/v1/rooms/<id>/rotate-key` | 200 [`RotatedKey`] |
+//!
+//! Every other answer is an [`ErrorBody`].
+
+use isocast_media::UnixMs;
+use serde::{Deserialize, Serialize};
+
+use crate::rooms::{self, NewRoom, OnConflict, Playback, PublishKey, RoomId};
+
+/// Where all of it stands.
+pub(crate) const ROOMS_PATH: &str = "/api/v1/rooms";
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct CreateRoom {
+    /// Without one the room gets a random id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<RoomId>,
+    pub playback: Playback,
+    pub on_conflict: OnConflict,
+}
+
+impl CreateRoom {
+    pub(crate) fn at(self, now: UnixMs) -> NewRoom {
+        NewRoom {
+            id: self.id.unwrap_or_else(RoomId::random),
+            playback: self.playback,
+            on_conflict: self.on_conflict,
+            created_at: now,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Room {
+    pub id: RoomId,
+    pub playback: Playback,
+    pub on_conflict: OnConflict,
+    pub created_at_ms: i64,
+    pub key_generation: u32,
+}
+
+impl From<rooms::Room> for Room {
+    fn from(room: rooms::Room) -> Self {
+        let rooms::Room {
+            id,
+            playback,
+            on_conflict,
+            created_at,
+            key_generation,
+        } = room;
+        Self {
+            id,
+            playback,
+            on_conflict,
+            created_at_ms: created_at.0,
+            key_generation,
+        }
+    }
+}
+
+/// The only answer, with [`RotatedKey`], that holds a publish key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct CreatedRoom {
+    pub room: Room,
+    #[serde(with = "revealed")]
+    pub stream_key: PublishKey,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct RotatedKey {
+    #[serde(with = "revealed")]
+    pub stream_key: PublishKey,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ListRooms {
+    /// The `next` of the page before.
+    pub after: Option<RoomId>,
+    /// At most [`rooms::LIST_MAX`], which is also the default.
+    pub limit: Option<usize>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RoomList {
+    pub rooms: Vec<Room>,
+    /// Where to go on; absent on the last page.
+    pub next: Option<RoomId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ErrorBody {
+    pub error: ErrorDetail,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ErrorDetail {
+    /// A word for programs.
+    pub code: String,
+    /// A sentence for people.
+    pub message: String,
+}
+
+/// A publish key in an answer to its owner.
+mod revealed {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use crate::rooms::PublishKey;
+
+    pub(super) fn serialize<S: Serializer>(key: &PublishKey, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(key.reveal())
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<PublishKey, D::Error> {
+        PublishKey::parse(&String::deserialize(from)?).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn requests_are_read() {
+        let id = |text| RoomId::parse(text).expect("an id");
+        let public = CreateRoom {
+            playback: Playback::Public,
+            ..CreateRoom::default()
+        };
+        for (text, expected) in [
+            (r"{}", Some(CreateRoom::default())),
+            (r#"{"playback":"public"}"#, Some(public)),
+            (
+                r#"{"id":"a","playback":"private","on_conflict":"takeover"}"#,
+                Some(CreateRoom {
+                    id: Some(id("a")),
+                    on_conflict: OnConflict::Takeover,
+                    ..CreateRoom::default()
+                }),
+            ),
+            (r#"{"id":"room_a"}"#, None),
+            (r#"{"id":""}"#, None),
+            (r#"{"playback":"Public"}"#, None),
+            (r#"{"public":true}"#, None),
+            (r"[]1", None),
+        ] {
+            assert_eq!(serde_json::from_str(text).ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn answers_have_their_shape() {
+        let stored = rooms::Room {
+            id: RoomId::parse("a").expect("an id"),
+            playback: Playback::Public,
+            on_conflict: OnConflict::Refuse,
+            created_at: UnixMs(12),
+            key_generation: 3,
+        };
+        let stream_key = PublishKey::parse("room_a_key_x").expect("a key");
+        let created = CreatedRoom {
+            room: stored.into(),
+            stream_key,
+        };
+        assert!(!format!("{created:?}").contains("key_x"));
+        assert_eq!(
+            serde_json::to_value(&created).expect("JSON"),
+            json!({
+                "room": {"id": "a", "playback": "public", "on_conflict": "refuse", "created_at_ms": 12, "key_generation": 3},
+                "stream_key": "room_a_key_x",
+            })
+        );
+        let list = RoomList {
+            rooms: vec![],
+            next: None,
+        };
+        assert_eq!(
+            serde_json::to_value(&list).expect("JSON"),
+            json!({"rooms": [], "next": null})
+        );
+        let request = CreateRoom::default();
+        assert_eq!(
+            serde_json::to_value(&request).expect("JSON"),
+            json!({"playback": "private", "on_conflict": "refuse"})
+        );
+    }
+}

@@ -1,0 +1,132 @@
+//! Where room commands are dealt with: by the running node, or on the store when none runs.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, bail};
+use isocast_media::UnixMs;
+use tokio::time::Instant;
+
+use super::client::Client;
+use crate::api::wire::{CreateRoom, CreatedRoom, Room};
+use crate::data::{Folder, Lock};
+use crate::rooms::{KeyHasher, LIST_MAX, PublishKey, RoomId, Rooms, Sqlite};
+
+/// How long another process may hold the folder without saying where it listens: a node that
+/// starts, or another room command, is done well before.
+const PATIENCE: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+#[derive(Debug)]
+pub(super) enum Desk {
+    /// No node runs: the store itself, and the lock that keeps one from starting.
+    Store { rooms: Sqlite, _lock: Lock },
+    /// The API of the running node.
+    Node(Client),
+}
+
+impl Desk {
+    pub(super) async fn open(folder: &Folder) -> anyhow::Result<Self> {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            if let Some(lock) = folder.lock()? {
+                let hasher = KeyHasher::new(lock.secret()?);
+                let path = folder.rooms_file();
+                let rooms = Sqlite::open(&path, hasher).await;
+                let rooms = rooms.with_context(|| path.display().to_string())?;
+                return Ok(Self::Store { rooms, _lock: lock });
+            }
+            if let (Some(node), Some(token)) = (folder.node()?, folder.api_token()?) {
+                return Ok(Self::Node(Client::new(node.http, token)));
+            }
+            if Instant::now() >= give_up {
+                bail!("another process holds the data folder and does not say where it listens");
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    pub(super) async fn create(&self, request: CreateRoom) -> anyhow::Result<CreatedRoom> {
+        match self {
+            Self::Store { rooms, .. } => {
+                let (room, stream_key) = rooms.create(request.at(now())).await?;
+                Ok(CreatedRoom {
+                    room: room.into(),
+                    stream_key,
+                })
+            }
+            Self::Node(client) => client.create(&request).await,
+        }
+    }
+
+    /// All rooms, page by page.
+    pub(super) async fn list(&self) -> anyhow::Result<Vec<Room>> {
+        let mut rooms: Vec<Room> = Vec::new();
+        loop {
+            let after = rooms.last().map(|room| room.id.clone());
+            let page = self.page(after.as_ref()).await?;
+            // A page that does not move on would keep us here for ever.
+            let moves_on = page
+                .rooms
+                .first()
+                .is_some_and(|room| Some(&room.id) > after.as_ref());
+            rooms.extend(page.rooms);
+            if page.is_last || !moves_on {
+                return Ok(rooms);
+            }
+        }
+    }
+
+    async fn page(&self, after: Option<&RoomId>) -> anyhow::Result<Page> {
+        match self {
+            Self::Store { rooms, .. } => {
+                let rooms = rooms.list(after, LIST_MAX).await?;
+                let is_last = rooms.len() < LIST_MAX;
+                Ok(Page {
+                    rooms: rooms.into_iter().map(Room::from).collect(),
+                    is_last,
+                })
+            }
+            Self::Node(client) => {
+                let list = client.list(after).await?;
+                Ok(Page {
+                    is_last: list.next.is_none(),
+                    rooms: list.rooms,
+                })
+            }
+        }
+    }
+
+    pub(super) async fn delete(&self, id: &RoomId) -> anyhow::Result<()> {
+        match self {
+            Self::Store { rooms, .. } => Ok(rooms.delete(id).await?),
+            Self::Node(client) => client.delete(id).await,
+        }
+    }
+
+    pub(super) async fn rotate_key(&self, id: &RoomId) -> anyhow::Result<PublishKey> {
+        match self {
+            Self::Store { rooms, .. } => Ok(rooms.rotate_key(id).await?),
+            Self::Node(client) => client.rotate_key(id).await,
+        }
+    }
+
+    /// Leaves the store closed before the lock is free.
+    pub(super) async fn close(self) {
+        if let Self::Store { rooms, .. } = &self {
+            rooms.close().await;
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Page {
+    rooms: Vec<Room>,
+    is_last: bool,
+}
+
+fn now() -> UnixMs {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    UnixMs(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,175 @@
+//! The command line. `isocast-node` alone runs a node; the other commands look after its rooms
+//! and its configuration.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. Every error is one line.
+
+mod client;
+mod configuration;
+mod desk;
+mod room;
+
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Loaded, Sources, one_line};
+
+/// Live streaming from equal replicas: takes RTMP publishers, serves viewers.
+#[derive(Debug, Parser)]
+#[command(name = "isocast-node", version, args_conflicts_with_subcommands = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    sources: SourceFlags,
+}
+
+/// Flags that choose the configuration. They go after the command.
+#[derive(Debug, Default, Args)]
+struct SourceFlags {
+    /// Folder with default.toml, <ENVIRONMENT>.toml and local.toml [default: config]
+    #[arg(long, global = true, value_name = "FOLDER")]
+    config_dir: Option<PathBuf>,
+    /// Set one key of the configuration; repeatable
+    #[arg(long, global = true, value_name = "SECTION.KEY=VALUE")]
+    set: Vec<String>,
+    /// Folder for all that a node keeps
+    #[arg(long, global = true, value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node (the default)
+    Run,
+    /// Make, list and delete rooms, on the running node or, when none runs, on its store
+    #[command(args_conflicts_with_subcommands = true)]
+    Room {
+        #[command(subcommand)]
+        command: room::Command,
+    },
+    /// Look at the configuration
+    #[command(args_conflicts_with_subcommands = true)]
+    Config {
+        #[command(subcommand)]
+        command: configuration::Command,
+    },
+}
+
+/// Where a command talks to.
+struct Console<'c> {
+    out: &'c mut dyn Write,
+    err: &'c mut dyn Write,
+    /// Whether a person reads `out`, so that a secret shown there stays with them.
+    out_is_terminal: bool,
+}
+
+/// Why a command did not do what it should.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("error: {0}")]
+    Usage(String),
+    #[error("{0}")]
+    Config(#[from] config::Error),
+    #[error("error: {0:#}")]
+    Failed(#[from] anyhow::Error),
+}
+
+impl Failure {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Failed(_) => 1,
+            Self::Usage(_) | Self::Config(_) => 2,
+        }
+    }
+}
+
+/// The whole program but the node itself: `run_node` gets a configuration that passed its checks.
+pub(crate) fn main(
+    arguments: impl Iterator<Item = OsString>,
+    environment: impl Iterator<Item = (OsString, OsString)>,
+    run_node: impl FnOnce(Loaded) -> anyhow::Result<()>,
+) -> ExitCode {
+    let out_is_terminal = std::io::stdout().is_terminal();
+    let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr());
+    let console = Console {
+        out: &mut out,
+        err: &mut err,
+        out_is_terminal,
+    };
+    ExitCode::from(answer(
+        arguments.collect(),
+        environment.collect(),
+        console,
+        run_node,
+    ))
+}
+
+fn answer(
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    mut console: Console<'_>,
+    run_node: impl FnOnce(Loaded) -> anyhow::Result<()>,
+) -> u8 {
+    let done = match CommandLine::try_parse_from(arguments) {
+        Ok(line) => obey(line, environment, &mut console, run_node),
+        Err(asked) if !asked.use_stderr() => {
+            write!(console.out, "{}", asked.render()).map_err(|error| Failure::Failed(error.into()))
+        }
+        Err(error) => Err(Failure::Usage(usage_line(&error))),
+    };
+    match done {
+        Ok(()) => 0,
+        Err(failure) => {
+            // With a closed stderr nobody is left to tell; the exit code still says it.
+            let _ = writeln!(console.err, "{}", one_line(&failure.to_string()));
+            failure.exit_code()
+        }
+    }
+}
+
+fn obey(
+    line: CommandLine,
+    environment: Vec<(OsString, OsString)>,
+    console: &mut Console<'_>,
+    run_node: impl FnOnce(Loaded) -> anyhow::Result<()>,
+) -> Result<(), Failure> {
+    let sources = Sources {
+        config_dir: line.sources.config_dir,
+        environment,
+        set: line.sources.set,
+        data_dir: line.sources.data_dir,
+        hostname: config::hostname(),
+    };
+    match line.command.unwrap_or(Command::Run) {
+        Command::Run => Ok(run_node(config::load(&sources)?)?),
+        Command::Room { command } => room::run(command, &config::load(&sources)?.config, console),
+        Command::Config { command } => configuration::run(&command, &sources, console),
+    }
+}
+
+/// Clap explains over several lines; what comes before its `Usage:` makes one.
+fn usage_line(error: &clap::Error) -> String {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "a command is missing; --help lists them".to_owned();
+    }
+    let text = error.render().to_string();
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:"));
+    let words: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
+    let line = words.join(" ").replace(" tip: ", "; ");
+    let line = line.strip_prefix("error: ").unwrap_or(&line);
+    if line.starts_with("the subcommand ") {
+        return format!("{line}; flags go after the command");
+    }
+    line.replace(" For more information, try '--help'.", "")
+}

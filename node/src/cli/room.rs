@@ -1,0 +1,192 @@
+//! `isocast-node room …`
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::desk::Desk;
+use super::{Console, Failure};
+use crate::api::wire::{CreateRoom, Room, RoomList, RotatedKey};
+use crate::config::Config;
+use crate::data::Folder;
+use crate::rooms::{OnConflict, Playback, PublishKey, RoomId};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make a room and its publish key
+    Create {
+        /// Name of the room; without one it is random
+        id: Option<RoomId>,
+        /// Who may watch
+        #[arg(long, value_enum, default_value_t)]
+        playback: Playback,
+        /// What happens to a publisher whose room is already live
+        #[arg(long, value_enum, default_value_t)]
+        on_conflict: OnConflict,
+        #[command(flatten)]
+        show: Show,
+    },
+    /// List all rooms
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Delete a room
+    Delete { id: RoomId },
+    /// Replace a room's publish key
+    RotateKey {
+        id: RoomId,
+        #[command(flatten)]
+        show: Show,
+    },
+}
+
+/// How a new publish key is handed out. It is told once.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct Show {
+    /// Print JSON, with the publish key
+    #[arg(long)]
+    json: bool,
+    /// Print the publish key even where standard output is no terminal
+    #[arg(long)]
+    show_key: bool,
+}
+
+pub(super) fn run(
+    command: Command,
+    config: &Config,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?;
+    Ok(runtime.block_on(obey(command, config, console))?)
+}
+
+async fn obey(command: Command, config: &Config, console: &mut Console<'_>) -> anyhow::Result<()> {
+    let folder = Folder::open(&config.data_dir)?;
+    for path in folder.exposed() {
+        writeln!(
+            console.err,
+            "warning: every user of this machine can read {}",
+            path.display()
+        )?;
+    }
+    let desk = Desk::open(&folder).await?;
+    let done = at(&desk, command, &folder, console).await;
+    desk.close().await;
+    done
+}
+
+async fn at(
+    desk: &Desk,
+    command: Command,
+    folder: &Folder,
+    console: &mut Console<'_>,
+) -> anyhow::Result<()> {
+    match command {
+        Command::Create {
+            id,
+            playback,
+            on_conflict,
+            show,
+        } => {
+            let created = desk
+                .create(CreateRoom {
+                    id,
+                    playback,
+                    on_conflict,
+                })
+                .await?;
+            if show.json {
+                return print_json(console, &created);
+            }
+            let Room {
+                id,
+                playback,
+                on_conflict,
+                ..
+            } = &created.room;
+            writeln!(
+                console.out,
+                "room {id} created (playback {}, on conflict {})",
+                word(playback),
+                word(on_conflict)
+            )?;
+            hand_out(&created.stream_key, show, folder, console)
+        }
+        Command::List { json } => {
+            let rooms = desk.list().await?;
+            if json {
+                return print_json(console, &RoomList { rooms, next: None });
+            }
+            for Room {
+                id,
+                playback,
+                on_conflict,
+                key_generation,
+                ..
+            } in rooms
+            {
+                let (playback, on_conflict) = (word(&playback), word(&on_conflict));
+                writeln!(
+                    console.out,
+                    "{id}\t{playback}\t{on_conflict}\tkey {key_generation}"
+                )?;
+            }
+            Ok(())
+        }
+        Command::Delete { id } => {
+            desk.delete(&id).await?;
+            folder.forget_key(&id)?;
+            Ok(writeln!(console.out, "room {id} deleted")?)
+        }
+        Command::RotateKey { id, show } => {
+            let stream_key = desk.rotate_key(&id).await?;
+            // A failure here must not lose the new key, and the old file opens nothing.
+            let _ = folder.forget_key(&id);
+            if show.json {
+                return print_json(console, &RotatedKey { stream_key });
+            }
+            writeln!(
+                console.out,
+                "room {id} has a new key; the old one is refused"
+            )?;
+            hand_out(&stream_key, show, folder, console)
+        }
+    }
+}
+
+/// Shows the key to whoever asked, or keeps it in a file where output may end up in a log.
+fn hand_out(
+    key: &PublishKey,
+    show: Show,
+    folder: &Folder,
+    console: &mut Console<'_>,
+) -> anyhow::Result<()> {
+    if show.show_key || console.out_is_terminal {
+        writeln!(console.out, "stream key (shown once): {}", key.reveal())?;
+        return Ok(());
+    }
+    let room = key.room();
+    let path = folder.keep_key(room, key.reveal()).with_context(|| {
+        format!("the key is lost; make a new one with `isocast-node room rotate-key {room}`")
+    })?;
+    writeln!(console.out, "stream key written to {}", path.display())?;
+    Ok(())
+}
+
+fn print_json(console: &mut Console<'_>, value: &impl Serialize) -> anyhow::Result<()> {
+    let text = serde_json::to_string(value).context("no JSON form")?;
+    Ok(writeln!(console.out, "{text}")?)
+}
+
+/// The word that the command line itself takes for a value.
+fn word(value: &impl clap::ValueEnum) -> String {
+    value
+        .to_possible_value()
+        .map(|value| value.get_name().to_owned())
+        .unwrap_or_default()
+}
