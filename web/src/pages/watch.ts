@@ -1,0 +1,64 @@
+import { abilitiesOf } from '../play/abilities.ts';
+import { Session, type Snapshot } from '../play/session.ts';
+import type { Choice } from '../route.ts';
+import { wireChoices } from './choices.ts';
+import { wireControls } from './controls.ts';
+import { badgeOf, factsOf } from './facts.ts';
+import { wireKeys } from './keys.ts';
+import { mark, must, page, part, say } from './parts.ts';
+import { showStats } from './stats.ts';
+
+/** The page of one room. */
+export function showWatch(room: string, choice: Choice): void {
+  const place = page('watch-page');
+  const player = must(place.querySelector<HTMLElement>('#player'), 'player');
+  const video = must(place.querySelector('video'), 'video');
+  // The attribute of a copied template is only the default for a later reset; autoplay needs the property.
+  video.muted = true;
+  document.title = `${room} · Isocast`;
+  say(part(player, 'room', HTMLElement), room);
+
+  const session = new Session(video, room, choice, abilitiesOf(video), (snapshot) => show(player, video, snapshot));
+  const choices = wireChoices(player, (chosen) => session.choose(chosen));
+  const controls = wireControls(player, video, () => session.togglePlay());
+  wireKeys(controls, choices);
+  session.start();
+}
+
+function show(player: HTMLElement, video: HTMLVideoElement, snapshot: Snapshot): void {
+  mark(player, 'data-state', snapshot.verdict.state);
+  mark(player, 'data-protocol', snapshot.protocol ?? '');
+  mark(player, 'data-stalls', String(snapshot.stalls));
+  mark(player, 'data-latency-ms', snapshot.latencyMs === null ? '' : String(snapshot.latencyMs));
+  mark(player, 'data-paused', String(snapshot.paused));
+  mark(player, 'data-audio-only', String(isAudioOnly(snapshot)));
+  showVerdict(player, snapshot);
+  showRoom(player, snapshot);
+  showStats(player, video, snapshot);
+  for (const button of player.querySelectorAll('[data-choose]')) {
+    mark(button, 'aria-pressed', String(button.getAttribute('data-choose') === snapshot.choice));
+  }
+}
+
+function isAudioOnly({ live }: Snapshot): boolean {
+  return live !== null && live.video === null && live.audio !== null;
+}
+
+function showVerdict(player: HTMLElement, snapshot: Snapshot): void {
+  const { state, title, detail } = snapshot.verdict;
+  const shown = state === 'playing' && isAudioOnly(snapshot) ? 'Audio only' : title;
+  say(part(player, 'title', HTMLElement), shown);
+  say(part(player, 'detail', HTMLElement), detail);
+  part(player, 'message', HTMLElement).hidden = shown === '';
+  say(part(player, 'spoken', HTMLElement), state === 'playing' ? 'Playing' : `${title} ${detail}`.trim());
+}
+
+function showRoom(player: HTMLElement, { live }: Snapshot): void {
+  say(part(player, 'facts', HTMLElement), live === null ? '' : factsOf(live, Date.now()));
+  const badge = part(player, 'badge', HTMLElement);
+  badge.hidden = live === null;
+  if (live !== null) {
+    say(badge, badgeOf(live));
+    badge.classList.toggle('quiet', live.interrupted);
+  }
+}

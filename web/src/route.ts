@@ -1,0 +1,33 @@
+/** What an address of this page asks for. */
+export type Route =
+  | { readonly page: 'rooms' }
+  | { readonly page: 'watch'; readonly room: string; readonly choice: Choice }
+  | { readonly page: 'missing' };
+
+/** What a viewer can ask for: a protocol by name, or the best one that works. */
+export type Choice = 'auto' | 'flv' | 'ws-flv' | 'hls';
+
+/** Every choice, in the order of its buttons and of the keys 1 to 4. */
+export const CHOICES: readonly Choice[] = ['auto', 'flv', 'ws-flv', 'hls'];
+
+/** Reads a path and a query such as `/watch/demo` and `?protocol=hls`. */
+export function parseRoute(path: string, query: string): Route {
+  if (path === '/') {
+    return { page: 'rooms' };
+  }
+  const room = parseRoomId(/^\/watch\/([^/]*)\/?$/.exec(path)?.[1] ?? '');
+  if (room === null) {
+    return { page: 'missing' };
+  }
+  return { page: 'watch', room, choice: parseChoice(new URLSearchParams(query).get('protocol')) };
+}
+
+/** A room's id as the node accepts it, or null. */
+export function parseRoomId(text: string): string | null {
+  return /^[A-Za-z0-9_-]{1,64}$/.test(text) ? text : null;
+}
+
+/** A choice by its name; anything else is `auto`. */
+export function parseChoice(text: string | null): Choice {
+  return CHOICES.find((choice) => choice === text) ?? 'auto';
+}
