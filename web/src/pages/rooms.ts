@@ -1,6 +1,6 @@
 import { askRooms } from '../api/ask.ts';
 import type { Live } from '../api/live.ts';
-import { badgeOf, factsOf } from './facts.ts';
+import { factsOf, sayBadge, sayFacts } from './facts.ts';
 import { copy, mark, page, part, say } from './parts.ts';
 
 /** The list of public live rooms, kept fresh. */
@@ -54,8 +54,6 @@ function newCard(room: string): Element {
 }
 
 function fill(card: Element, live: Live): void {
-  const badge = part(card, 'badge', HTMLElement);
-  say(badge, badgeOf(live));
-  badge.classList.toggle('quiet', live.interrupted);
-  say(part(card, 'facts', HTMLElement), factsOf(live, Date.now()));
+  sayBadge(part(card, 'badge', HTMLElement), live);
+  sayFacts(part(card, 'facts', HTMLElement), factsOf(live, Date.now()));
 }

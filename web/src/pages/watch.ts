@@ -3,7 +3,7 @@ import { Session, type Snapshot } from '../play/session.ts';
 import type { Choice } from '../route.ts';
 import { wireChoices } from './choices.ts';
 import { wireControls } from './controls.ts';
-import { badgeOf, factsOf } from './facts.ts';
+import { factsOf, sayBadge, sayFacts } from './facts.ts';
 import { wireKeys } from './keys.ts';
 import { mark, must, page, part, say } from './parts.ts';
 import { showStats } from './stats.ts';
@@ -54,11 +54,11 @@ function showVerdict(player: HTMLElement, snapshot: Snapshot): void {
 }
 
 function showRoom(player: HTMLElement, { live }: Snapshot): void {
-  say(part(player, 'facts', HTMLElement), live === null ? '' : factsOf(live, Date.now()));
-  const badge = part(player, 'badge', HTMLElement);
-  badge.hidden = live === null;
-  if (live !== null) {
-    say(badge, badgeOf(live));
-    badge.classList.toggle('quiet', live.interrupted);
+  sayFacts(part(player, 'facts', HTMLElement), live === null ? [] : factsOf(live, Date.now()));
+  for (const badge of player.querySelectorAll<HTMLElement>('.badge')) {
+    badge.hidden = live === null;
+    if (live !== null) {
+      sayBadge(badge, live);
+    }
   }
 }

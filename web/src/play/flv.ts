@@ -30,6 +30,8 @@ const CONFIG = {
 
 // mpegts.js reports its speed about every 600 ms: the median covers the last 5 s.
 const SPEED_SAMPLES = 8;
+// The first samples are the group of pictures that a viewer gets at once, faster than real time.
+const BURST_SAMPLES = 3;
 
 class Flv implements Transport {
   readonly #video: HTMLVideoElement;
@@ -41,9 +43,11 @@ class Flv implements Transport {
   constructor(video: HTMLVideoElement, player: ReturnType<typeof mpegts.createPlayer>) {
     this.#video = video;
     this.#player = player;
-    player.on(mpegts.Events.STATISTICS_INFO, (statistics: { speed?: number }) => {
-      if (statistics.speed !== undefined && statistics.speed > 0) {
-        this.#speed.add(statistics.speed * 1024 * 8);
+    let bursts = BURST_SAMPLES;
+    player.on(mpegts.Events.STATISTICS_INFO, ({ speed = 0 }: { speed?: number }) => {
+      if (speed > 0 && --bursts < 0) {
+        // KiB per second.
+        this.#speed.add(speed * 1024 * 8);
       }
     });
   }

@@ -31,7 +31,7 @@ export function judge(facts: Facts): Verdict {
     case 'unreachable':
       return unreachable(facts.everMoved);
     case 'interrupted':
-      return { state: 'waiting', title: 'The broadcaster’s connection was interrupted. Waiting…', detail: '' };
+      return { state: 'waiting', title: "The broadcaster's connection was interrupted. Waiting…", detail: '' };
     case 'unknown':
       return LOADING;
     case 'live':

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { judge, type Facts, type State } from '../src/play/verdict.ts';
+
+test('every situation has its state and its words', () => {
+  const rows: [Facts['room'], Facts['media'], boolean, State, string][] = [
+    ['unknown', 'idle', false, 'loading', 'Loading…'],
+    ['live', 'idle', false, 'loading', 'Loading…'],
+    ['live', 'connecting', false, 'loading', 'Loading…'],
+    ['live', 'moving', true, 'playing', ''],
+    ['ended', 'moving', true, 'playing', ''],
+    ['live', 'still', true, 'waiting', 'Buffering…'],
+    ['live', 'connecting', true, 'waiting', 'Reconnecting…'],
+    ['live', 'parked', true, 'waiting', 'Paused'],
+    ['live', 'failed', true, 'error', 'The stream could not be played'],
+    ['live', 'unsupported', false, 'error', 'This browser cannot play the stream this way'],
+    ['interrupted', 'still', true, 'waiting', "The broadcaster's connection was interrupted. Waiting…"],
+    ['interrupted', 'connecting', false, 'waiting', "The broadcaster's connection was interrupted. Waiting…"],
+    ['ended', 'idle', true, 'ended', 'The broadcast has ended'],
+    ['ended', 'idle', false, 'ended', 'The broadcast has ended'],
+    ['not-live', 'idle', true, 'ended', 'The broadcast has ended'],
+    ['not-live', 'idle', false, 'not-live', 'Not live right now'],
+    ['not-live', 'unsupported', false, 'not-live', 'Not live right now'],
+    ['denied', 'idle', false, 'denied', 'This room is not open to viewers'],
+    ['unreachable', 'idle', false, 'error', 'The server cannot be reached'],
+    ['unreachable', 'still', true, 'waiting', 'Connection lost. Reconnecting…'],
+  ];
+  for (const [room, media, everMoved, state, title] of rows) {
+    const verdict = judge({ room, media, everMoved });
+    assert.deepEqual([verdict.state, verdict.title], [state, title], `${room}, ${media}, ${everMoved}`);
+  }
+});
