@@ -160,7 +160,11 @@ pub(super) fn together(config: &Config, origins: &BTreeMap<String, Place>) -> Re
 
 /// Port 0 asks the system for a free one, so it never collides.
 fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
-    let same_host = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    // Linux's [::] takes IPv4 as well (ipv6(7), IPV6_V6ONLY); 0.0.0.0 leaves IPv6 alone.
+    let covers = |all: SocketAddr, one: SocketAddr| {
+        all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4())
+    };
+    let same_host = a.ip() == b.ip() || covers(a, b) || covers(b, a);
     a.port() != 0 && a.port() == b.port() && same_host
 }
 
@@ -210,6 +214,25 @@ fn edits(from: &str, to: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn listeners_overlap_where_binding_both_would_fail() {
+        for (a, b, expected) in [
+            ("1.1.1.1:80", "1.1.1.1:80", true),
+            ("1.1.1.1:80", "1.1.1.1:81", false),
+            ("1.1.1.1:80", "1.1.1.2:80", false),
+            ("0.0.0.0:80", "1.1.1.1:80", true),
+            ("0.0.0.0:80", "[::1]:80", false),
+            ("0.0.0.0:80", "[::]:80", true),
+            ("[::]:80", "[::1]:80", true),
+            ("[::]:80", "1.1.1.1:80", true),
+            ("0.0.0.0:0", "0.0.0.0:0", false),
+        ] {
+            let address = |text: &str| text.parse().expect("an address");
+            assert_eq!(overlap(address(a), address(b)), expected, "{a} {b}");
+            assert_eq!(overlap(address(b), address(a)), expected, "{b} {a}");
+        }
+    }
 
     #[test]
     fn edits_are_counted() {
