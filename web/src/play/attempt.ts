@@ -11,6 +11,9 @@ export class Attempt {
   readonly #video: HTMLVideoElement;
   #transport: Transport | null = null;
   #state: 'open' | 'finished' | 'failed' | 'closed' = 'open';
+  /** Whether a finished stream still had something to show: a last frame after a long wait is not worth a change. */
+  #playsOut = false;
+  #held = false;
 
   constructor(video: HTMLVideoElement, protocol: Protocol, live: Live, nowMs: number) {
     this.protocol = protocol;
@@ -21,7 +24,7 @@ export class Attempt {
 
   /** Looks at the picture and keeps it near the live edge; `mayWait` is true while the broadcaster is known to be away. */
   tick(nowMs: number, mayWait: boolean): void {
-    const held = this.#video.paused || this.#video.seeking;
+    const held = this.paused || this.#video.seeking;
     this.progress.observe(nowMs, this.#video.currentTime, held);
     if (!held && this.#state === 'open') {
       this.#transport?.steer();
@@ -36,21 +39,35 @@ export class Attempt {
     if (this.#state === 'failed') {
       return 'failed';
     }
-    const playedOut = this.#video.ended || !this.progress.moving;
+    const playedOut = this.#video.ended || !this.progress.moving || !this.#playsOut;
     return this.#state === 'finished' && playedOut ? 'finished' : null;
   }
 
-  /** Whether the viewer, or the browser's autoplay rule, holds the picture. */
+  /**
+   * Whether the viewer, or the browser's autoplay rule, holds the picture. A pause that nobody asked for counts once the
+   * picture has moved: it came from a media key. Before, it is only the element getting ready.
+   */
   get paused(): boolean {
-    return this.#transport !== null && this.#video.paused && !this.#video.ended;
+    return this.#video.paused && !this.#video.ended && (this.#held || this.progress.everMoved);
+  }
+
+  pause(): void {
+    this.#held = true;
+    this.#video.pause();
+  }
+
+  /** Goes on, at the live edge. */
+  play(): void {
+    this.#held = false;
+    this.#transport?.toLiveEdge();
+    // Refused without a gesture of the viewer: the page shows its play button.
+    this.#video.play().catch((refusal: unknown) => {
+      this.#held ||= refusal instanceof DOMException && refusal.name === 'NotAllowedError';
+    });
   }
 
   reading(nowMs: number): Reading {
     return this.#transport?.reading(nowMs) ?? { latencyMs: null, bitsPerSecond: null };
-  }
-
-  toLiveEdge(): void {
-    this.#transport?.toLiveEdge();
   }
 
   close(): void {
@@ -72,8 +89,9 @@ export class Attempt {
         return;
       }
       this.#transport = transport;
-      // Refused without a gesture of the viewer: the element stays paused, and the page shows its play button.
-      this.#video.play().catch(() => undefined);
+      if (!this.#held) {
+        this.play();
+      }
     } catch {
       this.#conclude('failed');
     }
@@ -82,6 +100,7 @@ export class Attempt {
   #conclude(state: 'finished' | 'failed'): void {
     if (this.#state === 'open') {
       this.#state = state;
+      this.#playsOut = this.progress.moving;
     }
   }
 

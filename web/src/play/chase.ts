@@ -7,8 +7,8 @@ export const LANDING_S = 1.0;
 // A viewer may be this far behind before playback speeds up, and catches up to here: about 1 to 1.5 s.
 const LATE_S = 1.5;
 const CAUGHT_UP_S = 1.1;
-// Beyond this, catching up at 1.1 would take most of a minute.
-const FAR_S = 5;
+// Beyond this, catching up at 1.1 would take half a minute.
+const FAR_S = 4;
 // So little buffered that the next hiccup of the network would be a stall.
 const THIN_S = 0.35;
 const REFILLED_S = 0.7;

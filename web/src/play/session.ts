@@ -61,6 +61,7 @@ export class Session {
     this.#plan = firstPlan(candidates(choice, this.#can));
     this.#parked = false;
     this.#retryAtMs = 0;
+    this.#everMoved = false;
     this.#closeAttempt();
     this.#tick(performance.now());
   }
@@ -69,11 +70,10 @@ export class Session {
   togglePlay(): void {
     if (this.#parked) {
       this.#parked = false;
-    } else if (this.#video.paused) {
-      this.#attempt?.toLiveEdge();
-      this.#video.play().catch(() => undefined);
+    } else if (this.#attempt?.paused) {
+      this.#attempt.play();
     } else {
-      this.#video.pause();
+      this.#attempt?.pause();
     }
     this.#tick(performance.now());
   }
@@ -81,9 +81,14 @@ export class Session {
   #hear(answer: Answer): void {
     this.#unansweredAsks = answer.is === 'unreachable' ? this.#unansweredAsks + 1 : 0;
     // One unanswered question says little; until the second, the last answer stands.
-    if (answer.is !== 'unreachable' || this.#answer === null || this.#unansweredAsks > 1) {
-      this.#answer = answer;
+    if (answer.is === 'unreachable' && this.#answer !== null && this.#unansweredAsks < 2) {
+      return;
     }
+    const wasOver = this.#answer?.is === 'ended' || this.#answer?.is === 'not-live';
+    if (wasOver && answer.is === 'live') {
+      this.#everMoved = false;
+    }
+    this.#answer = answer;
     this.#tick(performance.now());
   }
 
