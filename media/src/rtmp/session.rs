@@ -9,10 +9,11 @@
 
 mod caller;
 mod server;
+pub mod status;
 mod wire;
 
 pub use caller::{Call, Caller, CallerEvent, Role};
-pub use server::{Event, Limits, Session, status};
+pub use server::{Event, Limits, Session};
 pub use wire::CHUNK_SIZE;
 
 use bytes::{Bytes, BytesMut};

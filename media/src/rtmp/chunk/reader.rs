@@ -1,4 +1,4 @@
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::{CHUNK_SIZE_DEFAULT, CHUNK_SIZE_MAX, EXTENDED, Message};
 use crate::rtmp::Error;
@@ -55,7 +55,7 @@ struct ChunkStream {
     length: usize,
     type_id: u8,
     stream_id: u32,
-    payload: BytesMut,
+    payload: Vec<u8>,
     in_message: bool,
 }
 
@@ -106,7 +106,7 @@ impl Reader {
         self.chunks_read
     }
 
-    /// Messages given up because another one began on their chunk stream.
+    /// Messages given up half-way: aborted, or another one began on their chunk stream.
     #[must_use]
     pub fn messages_dropped(&self) -> u64 {
         self.messages_dropped
@@ -146,7 +146,7 @@ impl Reader {
                 max: self.limits.unfinished_bytes_max,
             });
         }
-        stream.payload.extend_from_slice(&input[..taken]);
+        stream.append(&input[..taken]);
         input.advance(taken);
         if taken < missing {
             self.open_chunk = Some((index, missing - taken));
@@ -163,7 +163,7 @@ impl Reader {
             timestamp: stream.timestamp,
             type_id: stream.type_id,
             stream_id: stream.stream_id,
-            payload: std::mem::take(&mut stream.payload).freeze(),
+            payload: Bytes::from(std::mem::take(&mut stream.payload)),
         }))
     }
 
@@ -265,10 +265,7 @@ impl Reader {
             self.streams.push(ChunkStream::new(basic.csid));
             self.streams.len() - 1
         });
-        if self.streams[index].in_message {
-            self.messages_dropped += 1;
-            self.drop_unfinished(index);
-        }
+        self.drop_unfinished(index);
         let stream = &mut self.streams[index];
         stream.timestamp = match basic.format {
             0 => time,
@@ -289,9 +286,18 @@ impl Reader {
 
     fn drop_unfinished(&mut self, index: usize) {
         let stream = &mut self.streams[index];
-        self.unfinished_bytes -= stream.payload.len();
-        stream.payload = BytesMut::new();
-        stream.in_message = false;
+        if stream.in_message {
+            self.messages_dropped += 1;
+            self.unfinished_bytes -= stream.payload.len();
+            stream.payload = Vec::new();
+            stream.in_message = false;
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn payload_bytes_held(&self) -> usize {
+        let held = self.streams.iter().map(|stream| stream.payload.capacity());
+        held.sum()
     }
 }
 
@@ -305,9 +311,20 @@ impl ChunkStream {
             length: 0,
             type_id: 0,
             stream_id: 0,
-            payload: BytesMut::new(),
+            payload: Vec::new(),
             in_message: false,
         }
+    }
+
+    /// Grows at most twofold and never past the message's length, so that a message is held in
+    /// just its own bytes once it is whole. `bytes` are bytes of this message.
+    fn append(&mut self, bytes: &[u8]) {
+        if self.payload.capacity() - self.payload.len() < bytes.len() {
+            let missing = self.length.saturating_sub(self.payload.len());
+            let more = self.payload.len().min(missing).max(bytes.len());
+            self.payload.reserve_exact(more);
+        }
+        self.payload.extend_from_slice(bytes);
     }
 }
 

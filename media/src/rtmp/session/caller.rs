@@ -2,9 +2,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::Media;
-use super::server::status;
 use super::wire::{Heard, WINDOW_BYTES, Wire};
+use super::{Media, status};
 use crate::amf0::Value;
 use crate::rtmp::Error;
 use crate::rtmp::chunk::ReadLimits;
@@ -96,7 +95,7 @@ impl Caller {
         while self.state != State::Ended {
             let event = match self.wire.hear(now)? {
                 None => return Ok(None),
-                Some(Heard::Media(media)) => Some(CallerEvent::Media(media)),
+                Some(Heard::Media(media)) => self.on_media(media),
                 Some(Heard::Command(command)) => self.on_command(&command),
             };
             if event.is_some() {
@@ -110,15 +109,19 @@ impl Caller {
         self.wire.take_output()
     }
 
-    /// Sends media; for a publisher that has started.
+    /// Sends media, once [`CallerEvent::Started`] came and until the end; else it does nothing.
     pub fn send(&mut self, media: &Media) {
-        self.wire.send_media(self.stream_id, media);
+        if self.state == State::Started {
+            self.wire.send_media(self.stream_id, media);
+        }
     }
 
-    /// Says that publishing or playing is over.
+    /// Ends the conversation; says so if publishing or playing was asked for.
     pub fn close(&mut self) {
-        let id = Value::Number(self.stream_id.into());
-        self.command(0, "deleteStream", 0.0, vec![Value::Null, id]);
+        if matches!(self.state, State::Starting | State::Started) {
+            let id = Value::Number(self.stream_id.into());
+            self.command(0, "deleteStream", 0.0, vec![Value::Null, id]);
+        }
         self.state = State::Ended;
     }
 
@@ -149,7 +152,10 @@ impl Caller {
                 self.start();
                 None
             }
-            ("_error", State::Connecting | State::Creating) => self.on_refusal(command),
+            // All that is asked is needed, so whatever was refused, the call is.
+            ("_error", State::Connecting | State::Creating | State::Starting) => {
+                self.on_refusal(command)
+            }
             ("onStatus", _) => self.on_status(command),
             _ => None,
         }
@@ -165,13 +171,18 @@ impl Caller {
         self.command(self.stream_id, command, 0.0, vec![Value::Null, name, last]);
     }
 
+    /// Some servers send the first media a little before they say that playing has begun.
+    fn on_media(&self, media: Media) -> Option<CallerEvent> {
+        matches!(self.state, State::Starting | State::Started).then_some(CallerEvent::Media(media))
+    }
+
     fn on_status(&mut self, command: &Command) -> Option<CallerEvent> {
         let said = |key| {
             let info = command.values.get(1)?;
             info.get(key)?.as_str()
         };
         match said("code").unwrap_or_default() {
-            status::PUBLISH_START | status::PLAY_START => {
+            status::PUBLISH_START | status::PLAY_START if self.state == State::Starting => {
                 self.state = State::Started;
                 Some(CallerEvent::Started)
             }

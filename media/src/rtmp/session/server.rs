@@ -3,26 +3,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::wire::{Heard, Rate, WINDOW_BYTES, Wire};
-use super::{Media, STREAM_ID};
+use super::{Media, STREAM_ID, status};
 use crate::amf0::Value;
+use crate::frame::Track;
 use crate::rtmp::Error;
 use crate::rtmp::chunk::ReadLimits;
 use crate::rtmp::handshake;
 use crate::rtmp::message::{Body, Command, UserControl};
-
-/// The status codes we answer with (§7.2.2, and those that players know by custom).
-pub mod status {
-    pub const PUBLISH_START: &str = "NetStream.Publish.Start";
-    pub const PUBLISH_BAD_NAME: &str = "NetStream.Publish.BadName";
-    pub const UNPUBLISH_SUCCESS: &str = "NetStream.Unpublish.Success";
-    pub const PLAY_RESET: &str = "NetStream.Play.Reset";
-    pub const PLAY_START: &str = "NetStream.Play.Start";
-    pub const PLAY_FAILED: &str = "NetStream.Play.Failed";
-    pub const PLAY_STREAM_NOT_FOUND: &str = "NetStream.Play.StreamNotFound";
-    pub const PLAY_UNPUBLISH_NOTIFY: &str = "NetStream.Play.UnpublishNotify";
-    pub const CONNECT_SUCCESS: &str = "NetConnection.Connect.Success";
-    pub const CALL_FAILED: &str = "NetConnection.Call.Failed";
-}
 
 /// How long a peer may take over each step.
 #[derive(Clone, Copy, Debug)]
@@ -31,9 +18,9 @@ pub struct Limits {
     pub handshake: Duration,
     /// From accepting the connection to `publish` or `play`.
     pub command: Duration,
-    /// From `publish` to the first media message.
+    /// From `publish` to the first audio or video message.
     pub first_media: Duration,
-    /// Between two media messages.
+    /// Between two audio or video messages.
     pub silence: Duration,
 }
 
@@ -224,8 +211,11 @@ impl Session {
         let State::Publishing { media_seen } = &mut self.state else {
             return None;
         };
-        *media_seen = true;
-        self.since = now;
+        // A description alone keeps no stream alive.
+        if media.track != Track::Data {
+            *media_seen = true;
+            self.since = now;
+        }
         Some(Event::Media(media))
     }
 
@@ -261,7 +251,8 @@ impl Session {
                     name: stream_name(&command),
                 }));
             }
-            ("publish" | "play" | "play2", _) => {
+            ("publish" | "play", _) => {
+                self.refuse(status::CALL_FAILED, "This connection is already in use.");
                 return Err(Error::Order {
                     what: "a second publish or play",
                 });
@@ -298,10 +289,10 @@ impl Session {
         });
         self.wire.enlarge_chunks();
         let properties = Value::Object(vec![
-            ("fmsVer".into(), "FMS/3,0,1,123".into_value()),
+            ("fmsVer".into(), Value::String("FMS/3,0,1,123".into())),
             ("capabilities".into(), Value::Number(31.0)),
         ]);
-        let mut answer = status_object("status", status::CONNECT_SUCCESS, "Connected.");
+        let mut answer = status::properties("status", status::CONNECT_SUCCESS, "Connected.");
         answer.push(("objectEncoding".into(), Value::Number(0.0)));
         self.wire.send_command(
             0,
@@ -337,7 +328,7 @@ impl Session {
     }
 
     fn send_error(&mut self, command: &Command) {
-        let status = status_object("error", status::CALL_FAILED, "There is no such method.");
+        let status = status::properties("error", status::CALL_FAILED, "There is no such method.");
         self.answer("_error", command, Value::Object(status));
     }
 
@@ -363,7 +354,7 @@ impl Session {
                 transaction: 0.0,
                 values: vec![
                     Value::Null,
-                    Value::Object(status_object(level, code, description)),
+                    Value::Object(status::properties(level, code, description)),
                 ],
             },
         );
@@ -374,22 +365,4 @@ impl Session {
 fn stream_name(command: &Command) -> String {
     let name = command.values.get(1).and_then(Value::as_str);
     name.unwrap_or_default().to_owned()
-}
-
-fn status_object(level: &str, code: &str, description: &str) -> Vec<(String, Value)> {
-    vec![
-        ("level".into(), level.into_value()),
-        ("code".into(), code.into_value()),
-        ("description".into(), description.into_value()),
-    ]
-}
-
-trait IntoValue {
-    fn into_value(self) -> Value;
-}
-
-impl IntoValue for &str {
-    fn into_value(self) -> Value {
-        Value::String(self.to_owned())
-    }
 }

@@ -1,6 +1,5 @@
 //! What both ends of a connection share: chunks, acknowledgements and pings.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -8,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use super::{Media, csid};
 use crate::rtmp::Error;
 use crate::rtmp::chunk::{self, ReadLimits, Reader};
-use crate::rtmp::message::{self, Body, Command, UserControl};
+use crate::rtmp::message::{Body, Command, Parts, UserControl};
 
 /// The chunk size of all we send, in bytes: the largest that old Flash players take, so that
 /// nearly every frame is one chunk.
@@ -34,8 +33,8 @@ pub(super) struct Wire {
     pub(super) input: BytesMut,
     pub(super) output: BytesMut,
     reader: Reader,
-    /// Parts of an aggregate message, not yet handed out.
-    parts: VecDeque<Media>,
+    /// An aggregate message whose parts are being handed out.
+    parts: Option<Parts>,
     received_bytes: u64,
     acknowledged_bytes: u64,
     peer_window_bytes: u32,
@@ -49,7 +48,7 @@ impl Wire {
             input: BytesMut::new(),
             output: BytesMut::new(),
             reader: Reader::new(limits),
-            parts: VecDeque::new(),
+            parts: None,
             received_bytes: 0,
             acknowledged_bytes: 0,
             peer_window_bytes: WINDOW_BYTES,
@@ -74,7 +73,7 @@ impl Wire {
     /// The next command or media message; control messages are obeyed on the way.
     pub(super) fn hear(&mut self, now: Instant) -> Result<Option<Heard>, Error> {
         loop {
-            if let Some(media) = self.parts.pop_front() {
+            if let Some(media) = self.next_part()? {
                 return Ok(Some(Heard::Media(media)));
             }
             let chunks_before = self.reader.chunks_read();
@@ -114,20 +113,28 @@ impl Wire {
                     body,
                 })));
             }
-            Body::Aggregate(payload) => {
-                let parts = message::aggregate_parts(payload, timestamp)?;
-                self.parts.extend(parts.into_iter().map(|part| Media {
-                    track: part.track,
-                    timestamp: part.timestamp,
-                    body: part.body,
-                }));
-            }
+            Body::Aggregate(payload) => self.parts = Some(Parts::new(payload, timestamp)),
             Body::Acknowledgement(_)
             | Body::SetPeerBandwidth { .. }
             | Body::UserControl(_)
             | Body::Other => {}
         }
         Ok(None)
+    }
+
+    fn next_part(&mut self) -> Result<Option<Media>, Error> {
+        let Some(parts) = &mut self.parts else {
+            return Ok(None);
+        };
+        let part = parts.next_part()?;
+        if part.is_none() {
+            self.parts = None;
+        }
+        Ok(part.map(|part| Media {
+            track: part.track,
+            timestamp: part.timestamp,
+            body: part.body,
+        }))
     }
 
     /// §5.4.3: says how much has arrived, at least once a window.
@@ -179,7 +186,8 @@ impl Wire {
     }
 }
 
-/// At most so many of something within any one-second window that starts with one of them.
+/// At most so many of something in each second, where a second begins with the first one that no
+/// earlier second holds.
 #[derive(Debug)]
 pub(super) struct Rate {
     per_second_max: u32,
