@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::aggregate::truncated_aggregate;
 use super::*;
 
 #[test]

@@ -80,8 +80,11 @@ impl Caller {
         }
     }
 
+    /// Bytes that arrived; after the end they are thrown away.
     pub fn receive(&mut self, bytes: &[u8]) {
-        self.wire.receive(bytes);
+        if self.state != State::Ended {
+            self.wire.receive(bytes);
+        }
     }
 
     pub fn next_event(&mut self, now: Instant) -> Result<Option<CallerEvent>, Error> {

@@ -102,11 +102,16 @@ impl Session {
         }
     }
 
+    /// Bytes that arrived. While an event awaits its decision they pile up here: leave them with
+    /// the connection until then. After the end they are thrown away.
     pub fn receive(&mut self, bytes: &[u8]) {
-        self.wire.receive(bytes);
+        if self.state != State::Ended {
+            self.wire.receive(bytes);
+        }
     }
 
-    /// The next thing to act on; `None` until more bytes, or a decision, arrive.
+    /// The next thing to act on; `None` until more bytes, or a decision, arrive. After an error
+    /// too, the output may hold an answer to send before the connection is closed.
     pub fn next_event(&mut self, now: Instant) -> Result<Option<Event>, Error> {
         if self.state == State::Handshake {
             let Wire { input, output, .. } = &mut self.wire;
@@ -228,6 +233,7 @@ impl Session {
         match (command.name.as_str(), self.state) {
             ("connect", State::Opened) => self.on_connect(&command),
             ("connect", _) => {
+                self.send_error(&command, "This connection is connected already.");
                 return Err(Error::Order {
                     what: "a second connect",
                 });
@@ -269,7 +275,7 @@ impl Session {
                 | "onStatus",
                 _,
             ) => {}
-            _ => self.send_error(&command),
+            _ => self.send_error(&command, "There is no such method."),
         }
         Ok(None)
     }
@@ -327,8 +333,8 @@ impl Session {
         self.answer("_result", command, value);
     }
 
-    fn send_error(&mut self, command: &Command) {
-        let status = status::properties("error", status::CALL_FAILED, "There is no such method.");
+    fn send_error(&mut self, command: &Command, description: &str) {
+        let status = status::properties("error", status::CALL_FAILED, description);
         self.answer("_error", command, Value::Object(status));
     }
 
