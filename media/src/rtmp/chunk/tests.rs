@@ -142,6 +142,28 @@ fn a_new_message_of_type_3_may_repeat_an_extended_delta() {
 }
 
 #[test]
+fn an_extended_timestamp_is_forgotten_at_the_next_header_without_one() {
+    let mut bytes = BytesMut::new();
+    let extended = Header {
+        time: Some(0x0123_4567),
+        ..type0(6, 1)
+    };
+    extended.write(&mut bytes);
+    bytes.put_u8(0);
+    type1(6, 1, 4).write(&mut bytes);
+    bytes.put_u32(0x0123_4567); // payload, whatever it looks like
+    type3(6).write(&mut bytes);
+    bytes.put_u32(0x0123_4567);
+    let payload = [1, 0x23, 0x45, 0x67];
+    let expected = [
+        video(6, 0x0123_4567, &[0]),
+        video(6, 0x0123_4568, &payload),
+        video(6, 0x0123_4569, &payload),
+    ];
+    assert_eq!(read_all(&bytes).unwrap(), expected);
+}
+
+#[test]
 fn audio_comes_through_in_the_middle_of_a_video_message() {
     let mut bytes = BytesMut::new();
     type0(6, 200).write(&mut bytes);

@@ -131,3 +131,20 @@ fn many_chunk_streams_that_announce_much_cost_little() {
         assert_eq!(arrived, max + 128);
     }
 }
+
+#[test]
+fn what_was_given_up_no_longer_counts() {
+    let mut reader = Reader::new(ReadLimits::STRANGER);
+    reader.set_chunk_size(60_000).unwrap();
+    for turn in 0..10 {
+        let mut input = BytesMut::new();
+        type0(6, 60_001).write(&mut input);
+        input.put_bytes(0, 60_000);
+        assert_eq!(reader.read(&mut input), Ok(None), "{turn}");
+        if turn % 2 == 0 {
+            reader.abort(6);
+            assert_eq!(reader.payload_bytes_held(), 0);
+        }
+    }
+    assert_eq!(reader.messages_dropped(), 9);
+}
