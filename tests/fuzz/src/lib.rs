@@ -5,9 +5,18 @@
 //! the word that they must get, so the replay in `tests/corpus.rs` is a table of answers too.
 
 pub mod amf0;
+pub mod chunk;
 pub mod flv;
+pub mod handshake;
+pub mod message;
 
 /// Every target by its name, which is also the name of its corpus folder and of its binary.
-pub const TARGETS: &[(&str, Target)] = &[("amf0", amf0::target), ("flv", flv::target)];
+pub const TARGETS: &[(&str, Target)] = &[
+    ("amf0", amf0::target),
+    ("chunk", chunk::target),
+    ("flv", flv::target),
+    ("handshake", handshake::target),
+    ("message", message::target),
+];
 
 pub type Target = fn(&[u8]) -> &'static str;
