@@ -24,7 +24,7 @@ fn every_file_gets_the_answer_it_is_named_for() {
 #[test]
 fn every_folder_has_a_target() {
     let targets: BTreeSet<_> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
-    assert_eq!(names_in(&corpus()), targets);
+    assert_eq!(names_in(corpus()), targets);
 }
 
 /// Inputs too large to commit, still small for a stranger to send.
@@ -45,11 +45,12 @@ fn large_inputs_are_answered() {
 }
 
 fn names_in(folder: &Path) -> BTreeSet<String> {
-    let entries = fs::read_dir(folder).unwrap();
-    let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
-    entries
-        .map(|entry| name(entry).into_string().unwrap())
-        .collect()
+    let entries = fs::read_dir(folder).expect("the folder can be listed");
+    let name = |entry: std::io::Result<fs::DirEntry>| {
+        let name = entry.expect("the folder can be listed").file_name();
+        name.into_string().expect("names are ASCII")
+    };
+    entries.map(name).collect()
 }
 
 fn corpus() -> &'static Path {
