@@ -4,7 +4,9 @@
 //! It answers one word for what became of the bytes. Files under `corpus/<target>/` start with
 //! the word that they must get, so the replay in `tests/corpus.rs` is a table of answers too.
 
+pub mod aac;
 pub mod amf0;
+pub mod avc;
 pub mod chunk;
 pub mod flv;
 pub mod handshake;
@@ -12,7 +14,9 @@ pub mod message;
 
 /// Every target by its name, which is also the name of its corpus folder and of its binary.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("aac", aac::target),
     ("amf0", amf0::target),
+    ("avc", avc::target),
     ("chunk", chunk::target),
     ("flv", flv::target),
     ("handshake", handshake::target),
