@@ -1,11 +1,22 @@
+//! One replica of Isocast: takes RTMP publishers, serves viewers.
+
 mod api;
+mod app;
 mod cli;
 mod config;
 mod data;
+mod delivery;
+mod edge;
+mod error;
+mod hub;
+mod ingest;
+mod log;
+mod metrics;
+mod packager;
+mod registry;
 mod rooms;
+mod run;
 
 fn main() -> std::process::ExitCode {
-    cli::main(std::env::args_os(), std::env::vars_os(), |_| {
-        anyhow::bail!("not yet")
-    })
+    cli::main(std::env::args_os(), std::env::vars_os(), run::run)
 }

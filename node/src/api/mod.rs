@@ -1,3 +1,98 @@
-//! The HTTP API.
+//! The HTTP surface: which paths there are, and what every answer has.
 
+mod auth;
+mod health;
+mod live;
+mod request;
+mod rooms;
 pub(crate) mod wire;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+use crate::app::App;
+use crate::delivery::{flv, hls, page};
+use crate::error::Refusal;
+
+/// The largest request body: a room's description is some 200 bytes.
+const BODY_BYTES_MAX: usize = 16 << 10;
+
+/// What the public port serves.
+pub(crate) fn public(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/", get(page::document))
+        .route("/watch/{room}", get(page::document))
+        .route("/assets/{name}", get(page::asset))
+        .route("/hls/{room}/{file}", get(hls::playlist))
+        .route("/hls/{room}/{epoch}/{segment}", get(hls::segment))
+        .route("/flv/{file}", get(flv::over_http))
+        .route("/ws/{file}", get(flv::over_websocket))
+        .route("/api/v1/live", get(live::list))
+        .route("/api/v1/live/{room}", get(live::get))
+        .route(wire::ROOMS_PATH, get(rooms::list).post(rooms::create))
+        .route(
+            "/api/v1/rooms/{room}",
+            get(rooms::get).delete(rooms::delete),
+        )
+        .route("/api/v1/rooms/{room}/rotate-key", post(rooms::rotate_key))
+        .fallback(nothing_here)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&app),
+            request::observe,
+        ))
+        .with_state(app)
+}
+
+/// What the internal port serves.
+pub(crate) fn internal(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+        .fallback(nothing_here)
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&app),
+            request::observe,
+        ))
+        .with_state(app)
+}
+
+async fn nothing_here() -> Refusal {
+    Refusal::NoRoute
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.http_status()).expect("the taxonomy has HTTP codes");
+        let body = wire::ErrorBody {
+            error: wire::ErrorDetail {
+                code: self.code().to_owned(),
+                message: self.to_string(),
+            },
+        };
+        let mut response = (status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // Players on other pages may read why they get nothing.
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_ORIGIN,
+            HeaderValue::from_static("*"),
+        );
+        if let Some(seconds) = self.retry_after_s() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self == Self::Unauthorized {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}

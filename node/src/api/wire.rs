@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `POST /api/v1/rooms` [`CreateRoom`] | 201 [`CreatedRoom`] |
 //! | `GET /api/v1/rooms` [`ListRooms`] as query | 200 [`RoomList`] |
+//! | `GET /api/v1/rooms/<id>` | 200 [`RoomNow`] |
 //! | `DELETE /api/v1/rooms/<id>` | 204 |
 //! | `POST /api/v1/rooms/<id>/rotate-key` | 200 [`RotatedKey`] |
 //!
@@ -12,6 +13,7 @@
 use isocast_media::UnixMs;
 use serde::{Deserialize, Serialize};
 
+use crate::registry::Claim;
 use crate::rooms::{self, NewRoom, OnConflict, Playback, PublishKey, RoomId};
 
 /// Where all of it stands.
@@ -63,6 +65,27 @@ impl From<rooms::Room> for Room {
             created_at_ms: created_at.0,
             key_generation,
         }
+    }
+}
+
+/// A room, and who publishes it now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RoomNow {
+    #[serde(flatten)]
+    pub room: Room,
+    pub publisher: Option<Publisher>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Publisher {
+    /// The node that carries it.
+    pub node: String,
+    pub epoch: u64,
+}
+
+impl From<Claim> for Publisher {
+    fn from(Claim { node, epoch, .. }: Claim) -> Self {
+        Self { node, epoch }
     }
 }
 

@@ -36,7 +36,11 @@ impl Gop {
     }
 
     pub(crate) fn has_video(&self) -> bool {
-        self.headers.has_video()
+        self.headers.video.is_some()
+    }
+
+    pub(crate) fn has_audio(&self) -> bool {
+        self.headers.audio.is_some()
     }
 
     /// Metadata and configurations, stamped with the time of this GOP's first frame.

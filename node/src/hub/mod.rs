@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 use isocast_media::{Frame, Track};
 
 pub(crate) use gop::Gop;
-pub(crate) use publisher::{Publisher, Revoked};
+pub(crate) use publisher::Publisher;
 pub(crate) use ring::{Slot, Wire};
-pub(crate) use stream::{State, Stream};
+pub(crate) use stream::{State, Stream, unix_now};
 pub(crate) use subscriber::{Delivery, Item, Protocol, Subscriber};
 
 use crate::registry::Claim;
@@ -38,7 +38,6 @@ pub(crate) struct Limits {
     pub lag_bytes_max: u64,
     pub lag_ms_max: i64,
     pub streams_max: usize,
-    pub viewers_max: usize,
 }
 
 /// All streams that are live, held or remembered here.
@@ -61,10 +60,6 @@ impl Hub {
         }
     }
 
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.limits
-    }
-
     /// The stream of a room, if it is live, held or remembered.
     pub(crate) fn stream(&self, room: &RoomId) -> Option<Arc<Stream>> {
         self.lock().get(room).cloned()
@@ -77,21 +72,21 @@ impl Hub {
 
     /// Viewers of all streams.
     pub(crate) fn viewers(&self) -> usize {
-        self.lock().values().map(|stream| stream.viewers().total()).sum()
+        self.lock()
+            .values()
+            .map(|stream| stream.viewers().total())
+            .sum()
     }
 
-    /// Makes the holder of `claim` the publisher of its room; a present one is revoked. The
-    /// second value is true where the stream is new here and needs a packager.
+    /// Makes the holder of `claim` the publisher of its room; a present one is revoked.
     pub(crate) fn publish(
         &self,
         claim: Claim,
         now: Instant,
-    ) -> Result<(Publisher, Arc<Stream>, bool), Full> {
+    ) -> Result<(Publisher, Arc<Stream>), Full> {
         let mut streams = self.lock();
-        let known = streams.get(&claim.room).cloned();
-        let is_new = known.is_none();
-        let stream = match known {
-            Some(stream) => stream,
+        let stream = match streams.get(&claim.room) {
+            Some(stream) => Arc::clone(stream),
             None if streams.len() >= self.limits.streams_max => return Err(Full(streams.len())),
             None => {
                 let stream = Arc::new(Stream::new(claim.room.clone(), self.limits, now));
@@ -99,14 +94,20 @@ impl Hub {
                 stream
             }
         };
-        drop(streams);
         let publisher = Publisher::start(Arc::clone(&stream), claim, now);
-        Ok((publisher, stream, is_new))
+        Ok((publisher, stream))
     }
 
     /// Ends a room's stream at once, for its viewers too: the room is gone.
     pub(crate) fn remove(&self, room: &RoomId) {
         if let Some(stream) = self.lock().remove(room) {
+            stream.end();
+        }
+    }
+
+    /// Ends all streams: this node is stopping.
+    pub(crate) fn end_all(&self) {
+        for (_, stream) in self.lock().drain() {
             stream.end();
         }
     }
@@ -150,11 +151,9 @@ impl Headers {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Frame> {
-        [&self.metadata, &self.video, &self.audio].into_iter().flatten()
-    }
-
-    pub(crate) fn has_video(&self) -> bool {
-        self.video.is_some()
+        [&self.metadata, &self.video, &self.audio]
+            .into_iter()
+            .flatten()
     }
 }
 

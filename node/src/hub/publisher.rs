@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use isocast_media::Frame;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+use tokio_util::sync::CancellationToken;
 
 use super::Stream;
 use crate::registry::Claim;
@@ -41,9 +41,9 @@ impl Publisher {
         if taken { Ok(()) } else { Err(Revoked) }
     }
 
-    /// Returns once this publisher has to go.
-    pub(crate) fn revoked(&self) -> WaitForCancellationFuture<'_> {
-        self.revoked.cancelled()
+    /// Cancelled once this publisher has to go.
+    pub(crate) fn revocation(&self) -> CancellationToken {
+        self.revoked.clone()
     }
 }
 

@@ -113,6 +113,12 @@ impl Ring {
         true
     }
 
+    /// Lets go of all frames; sequences go on.
+    pub(super) fn clear(&mut self) {
+        self.slots.clear();
+        self.gops.clear();
+    }
+
     fn starts_gop(&self, frame: &Frame) -> bool {
         if !frame.is_key() {
             return false;
@@ -134,7 +140,11 @@ impl Ring {
     }
 
     fn evict_to(&mut self, sequence: u64) {
-        while self.slots.front().is_some_and(|slot| slot.sequence < sequence) {
+        while self
+            .slots
+            .front()
+            .is_some_and(|slot| slot.sequence < sequence)
+        {
             self.slots.pop_front();
         }
         while self.gops.front().is_some_and(|gop| gop.first() < sequence) {
@@ -155,7 +165,10 @@ impl Ring {
     }
 
     pub(super) fn head_time(&self) -> MediaMs {
-        self.slots.back().map(|slot| slot.frame.dts).unwrap_or_default()
+        self.slots
+            .back()
+            .map(|slot| slot.frame.dts)
+            .unwrap_or_default()
     }
 
     pub(super) fn first_sequence(&self) -> u64 {

@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use isocast_media::{Frame, UnixMs};
 use tokio::sync::watch;
@@ -51,7 +51,6 @@ pub(super) struct Inner {
     state_since: Instant,
     last_access: Instant,
     started_at: UnixMs,
-    epoch: u64,
 }
 
 /// The publisher of a live stream.
@@ -68,7 +67,14 @@ pub(crate) struct Viewers([AtomicUsize; Protocol::COUNT]);
 
 impl Viewers {
     pub(crate) fn total(&self) -> usize {
-        self.0.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+        self.0
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed))
+            .sum()
+    }
+
+    pub(crate) fn by(&self, protocol: Protocol) -> usize {
+        self.of(protocol).load(Ordering::Relaxed)
     }
 
     pub(super) fn of(&self, protocol: Protocol) -> &AtomicUsize {
@@ -93,7 +99,6 @@ impl Stream {
                 state_since: now,
                 last_access: now,
                 started_at: UnixMs(0),
-                epoch: 0,
             }),
             head: watch::Sender::new(head),
             viewers: Viewers::default(),
@@ -112,11 +117,6 @@ impl Stream {
         self.read().state
     }
 
-    /// The epoch of the newest publisher.
-    pub(crate) fn epoch(&self) -> u64 {
-        self.read().epoch
-    }
-
     /// When the newest publisher began.
     pub(crate) fn started_at(&self) -> UnixMs {
         self.read().started_at
@@ -131,11 +131,12 @@ impl Stream {
         self.read().ring.headers().clone()
     }
 
-    /// How long the present publisher has been silent; `None` where there is none.
-    pub(crate) fn silence(&self, now: Instant) -> Option<Duration> {
-        let inner = self.read();
-        let present = inner.present.as_ref()?;
-        Some(now.saturating_duration_since(present.last_frame))
+    /// When the present publisher last sent something, or began; `None` where there is none.
+    pub(crate) fn last_frame(&self) -> Option<Instant> {
+        self.read()
+            .present
+            .as_ref()
+            .map(|present| present.last_frame)
     }
 
     /// Returns at the next frame or change of state.
@@ -171,7 +172,6 @@ impl Stream {
         inner.ring.restart();
         inner.timeline.restart();
         inner.started_at = unix_now();
-        inner.epoch = claim.epoch;
         self.enter(&mut inner, State::Live, now);
         revoked
     }
@@ -180,7 +180,11 @@ impl Stream {
     pub(super) fn push(&self, epoch: u64, frame: Frame, now: Instant) -> bool {
         let mut inner = self.write();
         let inner = &mut *inner;
-        let Some(present) = inner.present.as_mut().filter(|present| present.epoch == epoch) else {
+        let Some(present) = inner
+            .present
+            .as_mut()
+            .filter(|present| present.epoch == epoch)
+        else {
             return false;
         };
         present.last_frame = now;
@@ -201,7 +205,11 @@ impl Stream {
     /// The publisher with this epoch has gone: viewers are held.
     pub(super) fn interrupt(&self, epoch: u64, now: Instant) {
         let mut inner = self.write();
-        if inner.present.as_ref().is_some_and(|present| present.epoch == epoch) {
+        if inner
+            .present
+            .as_ref()
+            .is_some_and(|present| present.epoch == epoch)
+        {
             inner.present = None;
             self.enter(&mut inner, State::Interrupted, now);
         }
@@ -211,6 +219,7 @@ impl Stream {
         let mut inner = self.write();
         let held = now.saturating_duration_since(inner.state_since);
         if inner.state == State::Interrupted && held >= self.limits.hold {
+            inner.ring.clear();
             self.enter(&mut inner, State::Ended, now);
         }
     }
@@ -222,15 +231,6 @@ impl Stream {
             present.revoked.cancel();
         }
         self.enter(&mut inner, State::Gone, Instant::now());
-    }
-
-    /// Closes the present publisher's connection; the stream is held as if it had left.
-    pub(crate) fn revoke_publisher(&self) {
-        let mut inner = self.write();
-        if let Some(present) = inner.present.take() {
-            present.revoked.cancel();
-            self.enter(&mut inner, State::Interrupted, Instant::now());
-        }
     }
 
     /// True once it has ended and nobody has asked for it for a while; it is gone then.
@@ -262,5 +262,7 @@ impl Stream {
 
 pub(crate) fn unix_now() -> UnixMs {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    UnixMs(since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
+    UnixMs(since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }))
 }

@@ -42,7 +42,10 @@ pub(crate) struct Viewer {
 impl Viewer {
     pub(super) fn new(stream: Arc<Stream>, protocol: Protocol) -> Self {
         if protocol != Protocol::Packager {
-            stream.viewers().of(protocol).fetch_add(1, Ordering::Relaxed);
+            stream
+                .viewers()
+                .of(protocol)
+                .fetch_add(1, Ordering::Relaxed);
         }
         Self { stream, protocol }
     }
@@ -51,7 +54,10 @@ impl Viewer {
 impl Drop for Viewer {
     fn drop(&mut self) {
         if self.protocol != Protocol::Packager {
-            self.stream.viewers().of(self.protocol).fetch_sub(1, Ordering::Relaxed);
+            self.stream
+                .viewers()
+                .of(self.protocol)
+                .fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
@@ -154,7 +160,10 @@ impl Subscriber {
         let frames = inner.ring.from(*cursor).take(ITEMS_MAX);
         items.extend(frames.cloned().map(Item::Frame));
         let last = inner.ring.next_sequence();
-        let taken = items.iter().filter(|item| matches!(item, Item::Frame(_))).count();
+        let taken = items
+            .iter()
+            .filter(|item| matches!(item, Item::Frame(_)))
+            .count();
         *cursor = (*cursor).max(inner.ring.first_sequence()) + taken as u64;
         debug_assert!(*cursor <= last);
         (!items.is_empty()).then_some(Delivery::Items(items))
@@ -170,7 +179,10 @@ impl Subscriber {
         }
         let limits = self.stream().limits();
         let (bytes, ms) = inner.ring.lag(cursor);
-        let is_newer = inner.ring.newest_gop().is_some_and(|gop| gop.first() > cursor);
+        let is_newer = inner
+            .ring
+            .newest_gop()
+            .is_some_and(|gop| gop.first() > cursor);
         is_newer && (bytes > limits.lag_bytes_max || ms > limits.lag_ms_max)
     }
 

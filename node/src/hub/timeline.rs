@@ -50,7 +50,10 @@ struct Carried {
 /// What becomes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    At { time: MediaMs, discontinuity: bool },
+    At {
+        time: MediaMs,
+        discontinuity: bool,
+    },
     /// It was carried before the publisher reconnected.
     CarriedAlready,
 }
@@ -86,7 +89,10 @@ impl Timeline {
                 }
                 (clock.offset_ms, false)
             }
-            _ => (self.new_offset(track, frame.dts, now), self.head.is_some() && known.is_some()),
+            _ => (
+                self.new_offset(track, frame.dts, now),
+                self.head.is_some() && known.is_some(),
+            ),
         };
         let mut time = frame.dts + offset_ms;
         if let Some(clock) = known {
@@ -172,7 +178,11 @@ mod tests {
 
     fn frame(track: Track, dts: i64) -> Frame {
         Frame {
-            codec: if track == Track::Video { Codec::Avc } else { Codec::Aac },
+            codec: if track == Track::Video {
+                Codec::Avc
+            } else {
+                Codec::Aac
+            },
             kind: Kind::Media { key: true },
             dts: MediaMs(dts),
             pts_offset_ms: 0,
@@ -205,7 +215,11 @@ mod tests {
                 timeline.restart();
             }
             let now = start + Duration::from_secs_f64(wall_s);
-            assert_eq!(timeline.place(&frame(track, source), now), expected, "row {row}");
+            assert_eq!(
+                timeline.place(&frame(track, source), now),
+                expected,
+                "row {row}"
+            );
         }
     }
 
@@ -238,7 +252,10 @@ mod tests {
         );
         // The gap is never shown longer than 15 s.
         check(
-            &[(0.0, Video, 0, at(1000)), (3600.0, Video, 0, joined(16_000))],
+            &[
+                (0.0, Video, 0, at(1000)),
+                (3600.0, Video, 0, joined(16_000)),
+            ],
             &[1],
         );
     }

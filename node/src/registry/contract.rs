@@ -9,8 +9,14 @@ fn room(id: &str) -> RoomId {
 async fn epochs_rise_even_when_the_clock_does_not(registry: &dyn Registry) {
     let mut last = 0;
     for now in [5000, 5000, 4000, 9000, 0] {
-        let claim = registry.claim(&room("a"), "node-1", UnixMs(now)).await.unwrap();
-        assert!(claim.epoch > last && claim.epoch >= now as u64, "{claim:?} after {last}");
+        let claim = registry
+            .claim(&room("a"), "node-1", UnixMs(now))
+            .await
+            .unwrap();
+        assert!(
+            claim.epoch > last && claim.epoch >= now as u64,
+            "{claim:?} after {last}"
+        );
         last = claim.epoch;
         registry.release(&claim).await.unwrap();
     }
@@ -24,7 +30,11 @@ async fn the_newest_claim_holds(registry: &dyn Registry) {
     assert_eq!(registry.get(&other).await.unwrap(), None);
 
     registry.release(&first).await.unwrap();
-    assert_eq!(registry.get(&id).await.unwrap(), Some(second.clone()), "an old claim releases nothing");
+    assert_eq!(
+        registry.get(&id).await.unwrap(),
+        Some(second.clone()),
+        "an old claim releases nothing"
+    );
     registry.release(&second).await.unwrap();
     assert_eq!(registry.get(&id).await.unwrap(), None);
 }

@@ -3,6 +3,7 @@
 //! [`Rooms`] is what the rest of the node sees. [`Sqlite`] keeps rooms on disk; tests also have a
 //! twin in memory and one that always fails. One contract suite runs on all that keep rooms.
 
+mod cache;
 mod id;
 mod key;
 mod sqlite;
@@ -20,6 +21,7 @@ use futures_util::future::BoxFuture;
 use isocast_media::UnixMs;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use cache::Cache;
 pub(crate) use id::{BadId, RoomId};
 pub(crate) use key::{KeyHasher, PublishKey};
 pub(crate) use sqlite::Sqlite;

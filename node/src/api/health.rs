@@ -1,0 +1,54 @@
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::app::App;
+use crate::hub::{self, Protocol};
+use crate::metrics::ProtocolLabel;
+
+/// The process runs; nothing outside it is asked.
+pub(super) async fn livez() -> &'static str {
+    "ok\n"
+}
+
+/// Ready for publishers and viewers: not while draining. A dependency that does not answer is
+/// named and changes nothing, for every replica shares it.
+pub(super) async fn readyz(State(app): State<Arc<App>>) -> Response {
+    if app.stop.is_draining() {
+        let body = Json(json!({"ready": false, "reason": "draining"}));
+        return (StatusCode::SERVICE_UNAVAILABLE, body).into_response();
+    }
+    let rooms = match app.rooms.list(None, 1).await {
+        Ok(_) => "ok",
+        Err(_) => "degraded",
+    };
+    Json(json!({"ready": true, "dependencies": {"rooms": rooms}})).into_response()
+}
+
+pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
+    const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let streams = app.hub.streams();
+    let live = streams
+        .iter()
+        .filter(|stream| stream.state() == hub::State::Live)
+        .count();
+    app.metrics.streams_active.set(live as i64);
+    for protocol in Protocol::VIEWERS {
+        let viewers: usize = streams
+            .iter()
+            .map(|stream| stream.viewers().by(protocol))
+            .sum();
+        let label = ProtocolLabel {
+            protocol: protocol.label(),
+        };
+        app.metrics
+            .viewers
+            .get_or_create(&label)
+            .set(viewers as i64);
+    }
+    ([(header::CONTENT_TYPE, OPENMETRICS)], app.metrics.render()).into_response()
+}

@@ -1,0 +1,151 @@
+//! What is live, for the pages and for everyone: public rooms only.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use isocast_media::codec::{self, Description};
+use serde::Serialize;
+
+use crate::app::App;
+use crate::delivery::{check_playback, viewable};
+use crate::error::Refusal;
+use crate::hub::{self, Stream};
+use crate::rooms::RoomId;
+
+/// Rooms listed at most: the page is for people.
+const LIST_MAX: usize = 200;
+
+#[derive(Debug, Serialize)]
+pub(super) struct LiveList {
+    rooms: Vec<Live>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Live {
+    id: RoomId,
+    /// `live`, or `interrupted` while its publisher may come back.
+    state: &'static str,
+    started_at_ms: i64,
+    viewers: usize,
+    video: Option<Video>,
+    audio: Option<Audio>,
+    urls: Urls,
+}
+
+#[derive(Debug, Serialize)]
+struct Video {
+    codec: String,
+    width: u32,
+    height: u32,
+    frame_rate: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Audio {
+    codec: String,
+    sample_rate_hz: u32,
+    channels: u8,
+}
+
+/// Paths on this same host.
+#[derive(Debug, Serialize)]
+struct Urls {
+    flv: String,
+    ws_flv: String,
+    hls: String,
+}
+
+/// `GET /api/v1/live`
+pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Json<LiveList>, Refusal> {
+    let mut rooms = Vec::new();
+    for stream in app.hub.streams() {
+        if stream.state() != hub::State::Live {
+            continue;
+        }
+        match check_playback(&app, stream.room()).await {
+            Ok(()) => rooms.push(Live::of(&stream)),
+            Err(Refusal::PlaybackDenied) => {}
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    rooms.sort_by(|a, b| b.viewers.cmp(&a.viewers).then_with(|| a.id.cmp(&b.id)));
+    rooms.truncate(LIST_MAX);
+    Ok(Json(LiveList { rooms }))
+}
+
+/// `GET /api/v1/live/<id>`
+pub(super) async fn get(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Json<Live>, Refusal> {
+    let stream = viewable(&app, &room_id(&id)?).await?;
+    Ok(Json(Live::of(&stream)))
+}
+
+impl Live {
+    fn of(stream: &Stream) -> Self {
+        let state = match stream.state() {
+            hub::State::Live => "live",
+            _ => "interrupted",
+        };
+        let mut live = Self {
+            id: stream.room().clone(),
+            state,
+            started_at_ms: stream.started_at().0,
+            viewers: stream.viewers().total(),
+            video: None,
+            audio: None,
+            urls: Urls::of(stream.room()),
+        };
+        for description in stream.headers().iter().filter_map(codec::describe) {
+            live.describe(description);
+        }
+        live
+    }
+
+    fn describe(&mut self, description: Description) {
+        match description {
+            Description::Video {
+                codec_string,
+                width,
+                height,
+                frame_rate,
+            } => {
+                self.video = Some(Video {
+                    codec: codec_string,
+                    width,
+                    height,
+                    frame_rate: frame_rate.map(codec::FrameRate::per_second),
+                });
+            }
+            Description::Audio {
+                codec_string,
+                sample_rate_hz,
+                channels,
+            } => {
+                self.audio = Some(Audio {
+                    codec: codec_string,
+                    sample_rate_hz,
+                    channels,
+                });
+            }
+        }
+    }
+}
+
+impl Urls {
+    fn of(room: &RoomId) -> Self {
+        let name = room.stream_name();
+        Self {
+            flv: format!("/flv/{name}.flv"),
+            ws_flv: format!("/ws/{name}.flv"),
+            hls: format!("/hls/{name}/index.m3u8"),
+        }
+    }
+}
+
+/// What is no id is no room that anyone may watch.
+fn room_id(text: &str) -> Result<RoomId, Refusal> {
+    RoomId::parse(text).map_err(|_| Refusal::PlaybackDenied)
+}

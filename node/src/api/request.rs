@@ -1,0 +1,92 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::app::App;
+use crate::data::random;
+use crate::error::Refusal;
+use crate::metrics::RequestLabels;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const REQUEST_ID_BYTES_MAX: usize = 64;
+/// A request's path and query, in bytes.
+const URI_BYTES_MAX: usize = 4096;
+
+/// Gives every request an id, counts it and times it.
+pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let id = request_id(&request);
+    let method = method_label(request.method());
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or("none", MatchedPath::as_str).to_owned();
+    let mut response = match request.uri().path_and_query() {
+        Some(text) if text.as_str().len() > URI_BYTES_MAX => {
+            StatusCode::URI_TOO_LONG.into_response()
+        }
+        _ => next.run(request).await,
+    };
+    response.headers_mut().insert(X_REQUEST_ID, id.clone());
+
+    let elapsed = start.elapsed();
+    let labels = RequestLabels {
+        method,
+        route,
+        status: response.status().as_u16(),
+    };
+    tracing::debug!(
+        request_id = id.to_str().unwrap_or_default(),
+        method,
+        route = labels.route,
+        status = labels.status,
+        duration_us = elapsed.as_micros() as u64,
+        "answered"
+    );
+    if let Some(refusal) = response.extensions().get::<Refusal>()
+        && app.metrics.refused("http", refusal.code())
+    {
+        tracing::info!(
+            route = labels.route,
+            code = refusal.code(),
+            "refused: {refusal}"
+        );
+    }
+    app.metrics.http_requests.get_or_create(&labels).inc();
+    app.metrics
+        .http_request_duration
+        .observe(elapsed.as_secs_f64());
+    response
+}
+
+/// The id the caller sent, if it is a plain word, else a new one.
+fn request_id(request: &Request) -> HeaderValue {
+    let is_word = |value: &&HeaderValue| {
+        let bytes = value.as_bytes();
+        (1..=REQUEST_ID_BYTES_MAX).contains(&bytes.len())
+            && bytes
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+    };
+    match request.headers().get(X_REQUEST_ID).filter(is_word) {
+        Some(id) => id.clone(),
+        None => {
+            let id = format!("{:016x}", u64::from_ne_bytes(random::bytes()));
+            HeaderValue::from_str(&id).expect("hexadecimal digits are a header value")
+        }
+    }
+}
+
+/// Methods are the caller's own words; only the usual ones become labels.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}

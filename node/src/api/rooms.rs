@@ -1,0 +1,120 @@
+//! Rooms and their keys, for whoever has the API token. Shapes: [`super::wire`].
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+
+use super::auth::Operator;
+use super::wire;
+use crate::app::App;
+use crate::error::Refusal;
+use crate::hub::unix_now;
+use crate::rooms::{self, LIST_MAX, RoomId};
+
+pub(super) async fn create(
+    _: Operator,
+    State(app): State<Arc<App>>,
+    body: Result<Json<wire::CreateRoom>, JsonRejection>,
+) -> Result<(StatusCode, Json<wire::CreatedRoom>), Refusal> {
+    let Json(asked) = body.map_err(|error| Refusal::BadRequest(error.body_text()))?;
+    let (room, stream_key) = app
+        .rooms
+        .create(asked.at(unix_now()))
+        .await
+        .map_err(refusal)?;
+    app.known_rooms.forget(&room.id);
+    tracing::info!(room = %room.id, "room made");
+    let created = wire::CreatedRoom {
+        room: room.into(),
+        stream_key,
+    };
+    Ok((StatusCode::CREATED, Json(created)))
+}
+
+pub(super) async fn list(
+    _: Operator,
+    State(app): State<Arc<App>>,
+    query: Result<Query<wire::ListRooms>, QueryRejection>,
+) -> Result<Json<wire::RoomList>, Refusal> {
+    let Query(asked) = query.map_err(|error| Refusal::BadRequest(error.body_text()))?;
+    let limit = asked.limit.unwrap_or(LIST_MAX).clamp(1, LIST_MAX);
+    let rooms = app
+        .rooms
+        .list(asked.after.as_ref(), limit)
+        .await
+        .map_err(refusal)?;
+    let next = rooms
+        .last()
+        .filter(|_| rooms.len() == limit)
+        .map(|room| room.id.clone());
+    let rooms = rooms.into_iter().map(wire::Room::from).collect();
+    Ok(Json(wire::RoomList { rooms, next }))
+}
+
+pub(super) async fn get(
+    _: Operator,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Json<wire::RoomNow>, Refusal> {
+    let id = room_id(&id)?;
+    let room = app
+        .rooms
+        .get(&id)
+        .await
+        .map_err(refusal)?
+        .ok_or(Refusal::NoRoom)?;
+    let claim = app.registry.get(&id).await.map_err(|error| {
+        tracing::warn!(%error, "the registry does not answer");
+        Refusal::Unavailable("the registry")
+    })?;
+    Ok(Json(wire::RoomNow {
+        room: room.into(),
+        publisher: claim.map(wire::Publisher::from),
+    }))
+}
+
+/// Its publisher and viewers are sent away at once.
+pub(super) async fn delete(
+    _: Operator,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    let id = room_id(&id)?;
+    app.rooms.delete(&id).await.map_err(refusal)?;
+    app.known_rooms.forget(&id);
+    app.hub.remove(&id);
+    tracing::info!(room = %id, "room deleted");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The present publisher goes on: it had a right to begin. The old key opens nothing any more.
+pub(super) async fn rotate_key(
+    _: Operator,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Json<wire::RotatedKey>, Refusal> {
+    let id = room_id(&id)?;
+    let stream_key = app.rooms.rotate_key(&id).await.map_err(refusal)?;
+    app.known_rooms.forget(&id);
+    tracing::info!(room = %id, "publish key replaced");
+    Ok(Json(wire::RotatedKey { stream_key }))
+}
+
+/// What is no id names no room.
+fn room_id(text: &str) -> Result<RoomId, Refusal> {
+    RoomId::parse(text).map_err(|_| Refusal::NoRoom)
+}
+
+fn refusal(error: rooms::Error) -> Refusal {
+    match error {
+        rooms::Error::AlreadyExists(id) => Refusal::AlreadyExists(id.to_string()),
+        rooms::Error::NotFound(_) => Refusal::NoRoom,
+        rooms::Error::Unavailable(error) => {
+            tracing::warn!(%error, "the room store does not answer");
+            Refusal::Unavailable("the room store")
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What every connection of this node shares.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+
+use crate::config::Config;
+use crate::data::Secret;
+use crate::edge::Socket;
+use crate::hub::{Hub, Protocol, Subscriber};
+use crate::metrics::{Metrics, ProtocolLabel, TrafficLabels};
+use crate::packager::Packager;
+use crate::registry::Registry;
+use crate::rooms::{self, Rooms};
+
+#[derive(Debug)]
+pub(crate) struct App {
+    pub node_id: String,
+    pub config: Config,
+    pub rooms: Arc<dyn Rooms>,
+    pub known_rooms: rooms::Cache,
+    pub registry: Arc<dyn Registry>,
+    pub hub: Arc<Hub>,
+    pub packager: Packager,
+    pub metrics: Metrics,
+    pub api_token: Secret<String>,
+    pub stop: Stop,
+}
+
+impl App {
+    /// A counted connection with this node's settings.
+    pub(crate) fn socket(&self, tcp: TcpStream, protocol: &'static str) -> std::io::Result<Socket> {
+        let counter = |direction| {
+            let labels = TrafficLabels {
+                protocol,
+                direction,
+            };
+            self.metrics.bandwidth_bytes.get_or_create_owned(&labels)
+        };
+        let stall_max = Duration::from_secs(self.config.http.write_stall_s);
+        Socket::new(tcp, stall_max, counter("in"), counter("out"))
+    }
+
+    /// Counts what a viewer has skipped since `counted`; the new total.
+    pub(crate) fn count_skips(
+        &self,
+        protocol: Protocol,
+        subscriber: &Subscriber,
+        counted: u64,
+    ) -> u64 {
+        let total = subscriber.skips_total();
+        if total > counted {
+            let label = ProtocolLabel {
+                protocol: protocol.label(),
+            };
+            self.metrics
+                .viewer_skips
+                .get_or_create(&label)
+                .inc_by(total - counted);
+        }
+        total
+    }
+}
+
+/// How far this node is on its way out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stop {
+    draining: CancellationToken,
+    closing: CancellationToken,
+    listeners: CancellationToken,
+}
+
+impl Stop {
+    /// Readiness ends and new publishers are sent away; everything else goes on.
+    pub(crate) fn drain(&self) {
+        self.draining.cancel();
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
+    }
+
+    /// Connections are to end.
+    pub(crate) fn close(&self) {
+        self.closing.cancel();
+    }
+
+    pub(crate) fn closing(&self) -> WaitForCancellationFuture<'_> {
+        self.closing.cancelled()
+    }
+
+    /// Nothing new is accepted.
+    pub(crate) fn close_listeners(&self) {
+        self.listeners.cancel();
+    }
+
+    pub(crate) fn listeners_closing(&self) -> CancellationToken {
+        self.listeners.clone()
+    }
+}

@@ -1,0 +1,165 @@
+//! Frames as FLV, over HTTP and over WebSocket, the same bytes for every viewer.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Path, State};
+use axum::http::{HeaderName, header};
+use axum::response::{IntoResponse, Response};
+use bytes::{Bytes, BytesMut};
+use futures_util::{SinkExt, StreamExt, stream};
+use isocast_media::{Frame, flv};
+
+use super::viewable;
+use crate::app::App;
+use crate::error::Refusal;
+use crate::hub::{Delivery, Item, Protocol, Stream, Subscriber, Wire};
+use crate::rooms::RoomId;
+
+const CONTENT_TYPE: &str = "video/x-flv";
+const X_PUBLISHER_NODE: HeaderName = HeaderName::from_static("x-publisher-node");
+
+/// `GET /flv/room_<id>.flv`
+pub(crate) async fn over_http(
+    State(app): State<Arc<App>>,
+    Path(file): Path<String>,
+) -> Result<Response, Refusal> {
+    let stream = named(&app, &file).await?;
+    let viewing = Viewing::start(&app, &stream, Protocol::HttpFlv);
+    let pieces = stream::unfold(viewing, |mut viewing| async {
+        let piece = viewing.next_piece().await?;
+        Some((Ok::<_, std::convert::Infallible>(piece), viewing))
+    });
+    let headers = [
+        (header::CONTENT_TYPE, CONTENT_TYPE.to_owned()),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*".to_owned()),
+        (X_PUBLISHER_NODE, app.node_id.clone()),
+    ];
+    Ok((headers, Body::from_stream(pieces)).into_response())
+}
+
+/// `GET /ws/room_<id>.flv`, upgraded to a WebSocket: FLV in binary messages.
+pub(crate) async fn over_websocket(
+    State(app): State<Arc<App>>,
+    Path(file): Path<String>,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Refusal> {
+    /// A viewer has nothing to say but pings and a close.
+    const MESSAGE_BYTES_MAX: usize = 4096;
+    let stream = named(&app, &file).await?;
+    let viewing = Viewing::start(&app, &stream, Protocol::WebSocketFlv);
+    let upgrade = upgrade
+        .max_message_size(MESSAGE_BYTES_MAX)
+        .max_frame_size(MESSAGE_BYTES_MAX);
+    Ok(upgrade.on_upgrade(move |socket| send_messages(viewing, socket)))
+}
+
+async fn send_messages(mut viewing: Viewing, socket: WebSocket) {
+    let (mut sink, mut heard) = socket.split();
+    loop {
+        let piece = tokio::select! {
+            piece = viewing.next_piece() => piece,
+            message = heard.next() => match message {
+                Some(Ok(message)) if !matches!(message, Message::Close(_)) => continue,
+                _ => return,
+            },
+        };
+        let Some(piece) = piece else { break };
+        let sent = match viewing.has_more() {
+            true => sink.feed(Message::Binary(piece)).await,
+            false => sink.send(Message::Binary(piece)).await,
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+    let _ = sink.close().await;
+}
+
+/// One viewer's FLV, piece by piece.
+struct Viewing {
+    app: Arc<App>,
+    protocol: Protocol,
+    subscriber: Subscriber,
+    pieces: VecDeque<Bytes>,
+    begun: bool,
+    skips_counted: u64,
+}
+
+impl Viewing {
+    fn start(app: &Arc<App>, stream: &Arc<Stream>, protocol: Protocol) -> Self {
+        Self {
+            app: Arc::clone(app),
+            protocol,
+            subscriber: stream.subscribe(protocol),
+            pieces: VecDeque::new(),
+            begun: false,
+            skips_counted: 0,
+        }
+    }
+
+    fn has_more(&self) -> bool {
+        !self.pieces.is_empty()
+    }
+
+    /// The next bytes to send; `None` when the stream is over for this viewer.
+    async fn next_piece(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(piece) = self.pieces.pop_front() {
+                return Some(piece);
+            }
+            let delivery = tokio::select! {
+                delivery = self.subscriber.next() => delivery,
+                () = self.app.stop.closing() => return None,
+            };
+            match delivery {
+                Delivery::Items(items) => self.keep(&items),
+                Delivery::Interrupted => {}
+                Delivery::Ended | Delivery::Gone => return None,
+                Delivery::TooSlow => {
+                    self.app.metrics.refused("http", "slow_viewer");
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn keep(&mut self, items: &[Item]) {
+        for item in items {
+            if let (Item::Join(gop), false) = (item, self.begun) {
+                self.begun = true;
+                let header = flv::file_header(gop.has_video(), gop.has_audio());
+                self.pieces.push_back(Bytes::copy_from_slice(&header));
+            }
+            self.pieces.push_back(bytes(item));
+        }
+        self.skips_counted =
+            self.app
+                .count_skips(self.protocol, &self.subscriber, self.skips_counted);
+    }
+}
+
+fn bytes(item: &Item) -> Bytes {
+    match item {
+        Item::Frame(slot) => {
+            slot.serialised(Wire::Flv, |frame| tags(std::iter::once(frame.clone())))
+        }
+        Item::Join(gop) => gop.serialised(Wire::Flv, |gop| tags(gop.header_frames())),
+    }
+}
+
+fn tags(frames: impl Iterator<Item = Frame>) -> Bytes {
+    let mut out = BytesMut::new();
+    frames.for_each(|frame| flv::write_tag(&frame, &mut out));
+    out.freeze()
+}
+
+/// The stream that `room_<id>.flv` names.
+async fn named(app: &App, file: &str) -> Result<Arc<Stream>, Refusal> {
+    let name = file.strip_suffix(".flv").ok_or(Refusal::NoRoute)?;
+    let room = RoomId::from_stream_name(name).map_err(|_| Refusal::NoRoute)?;
+    viewable(app, &room).await
+}

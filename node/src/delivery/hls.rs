@@ -1,0 +1,117 @@
+//! HLS over HTTP: playlists that change, segments that never do.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use tokio::time::timeout;
+
+use super::{check_playback, viewable};
+use crate::app::App;
+use crate::error::Refusal;
+use crate::packager::{Channel, Playlists};
+use crate::rooms::RoomId;
+
+const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+const X_PUBLISHER_NODE: HeaderName = HeaderName::from_static("x-publisher-node");
+
+/// A stream that has just begun has no segment yet. Players give up on an error, so its playlist
+/// is waited for: the longest first segment lasts 6 s.
+const FIRST_PLAYLIST_WAIT: Duration = Duration::from_secs(8);
+
+/// `GET /hls/room_<id>/index.m3u8` and `…/master.m3u8`; the bare id names the same room.
+pub(crate) async fn playlist(
+    State(app): State<Arc<App>>,
+    Path((room, file)): Path<(String, String)>,
+) -> Result<Response, Refusal> {
+    let choose: fn(&Playlists) -> &Bytes = match file.as_str() {
+        "index.m3u8" => |playlists| &playlists.media,
+        "master.m3u8" => |playlists| &playlists.multivariant,
+        _ => return Err(Refusal::NoRoute),
+    };
+    let room = room_id(&room)?;
+    let channel = channel(&app, &room).await?;
+    let playlists = match channel.playlists() {
+        Some(playlists) => playlists,
+        None => {
+            // Only a stream that is live, or may come back, is worth waiting for.
+            viewable(&app, &room).await?;
+            let first = timeout(FIRST_PLAYLIST_WAIT, channel.first_playlists());
+            first.await.map_err(|_| Refusal::NotReady)?
+        }
+    };
+    let mut headers = media_headers(&app, "application/vnd.apple.mpegurl");
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=1"),
+    );
+    Ok((headers, choose(&playlists).clone()).into_response())
+}
+
+/// `GET /hls/room_<id>/<epoch>/<msn>.ts`
+pub(crate) async fn segment(
+    State(app): State<Arc<App>>,
+    Path((room, epoch, file)): Path<(String, String, String)>,
+    request: HeaderMap,
+) -> Result<Response, Refusal> {
+    let msn = file
+        .strip_suffix(".ts")
+        .and_then(number)
+        .ok_or(Refusal::NoRoute)?;
+    let epoch = number(&epoch).ok_or(Refusal::NoRoute)?;
+    let channel = channel(&app, &room_id(&room)?).await?;
+    let bytes = channel.segment(epoch, msn).ok_or(Refusal::NoSegment)?;
+
+    let mut headers = media_headers(&app, "video/mp2t");
+    let etag =
+        HeaderValue::from_str(&format!("\"{epoch}-{msn}\"")).expect("digits are a header value");
+    let known = request.get(header::IF_NONE_MATCH) == Some(&etag);
+    headers.insert(header::ETAG, etag);
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=600, immutable"),
+    );
+    if known {
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+    }
+    Ok((headers, bytes).into_response())
+}
+
+async fn channel(app: &App, room: &RoomId) -> Result<Arc<Channel>, Refusal> {
+    check_playback(app, room).await?;
+    if !app.config.hls.enabled {
+        return Err(Refusal::HlsOff);
+    }
+    let stream = app.hub.stream(room).ok_or(Refusal::NotLive)?;
+    stream.touch(Instant::now());
+    app.packager.channel(room).ok_or(Refusal::NotLive)
+}
+
+fn media_headers(app: &App, content_type: &'static str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
+    );
+    headers.insert(X_CACHE, HeaderValue::from_static("LOCAL"));
+    if let Ok(node) = HeaderValue::from_str(&app.node_id) {
+        headers.insert(X_PUBLISHER_NODE, node);
+    }
+    headers
+}
+
+/// `room_<id>` or `<id>`.
+fn room_id(text: &str) -> Result<RoomId, Refusal> {
+    let id = RoomId::from_stream_name(text).or_else(|_| RoomId::parse(text));
+    id.map_err(|_| Refusal::NoRoute)
+}
+
+/// Plain digits only, so that every segment has one address.
+fn number(text: &str) -> Option<u64> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    if is_plain { text.parse().ok() } else { None }
+}

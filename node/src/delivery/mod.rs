@@ -1,0 +1,45 @@
+//! What viewers get: a frame's bytes for RTMP and FLV, HLS answers, pages.
+
+pub(crate) mod flv;
+pub(crate) mod hls;
+pub(crate) mod page;
+pub(crate) mod rtmp;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::app::App;
+use crate::error::Refusal;
+use crate::hub::{State, Stream};
+use crate::rooms::{Playback, RoomId};
+
+/// Whether everyone may watch this room. A private room and an unknown one get the same answer.
+pub(crate) async fn check_playback(app: &App, room: &RoomId) -> Result<(), Refusal> {
+    let known = app
+        .known_rooms
+        .get(room, Instant::now())
+        .await
+        .map_err(|error| {
+            tracing::warn!(%error, %room, "a room cannot be looked up");
+            Refusal::Unavailable("the room store")
+        })?;
+    match known.map(|room| room.playback) {
+        Some(Playback::Public) => Ok(()),
+        Some(Playback::Private) | None => Err(Refusal::PlaybackDenied),
+    }
+}
+
+/// The stream of a room that may be watched and is live, or on hold.
+pub(crate) async fn viewable(app: &App, room: &RoomId) -> Result<Arc<Stream>, Refusal> {
+    check_playback(app, room).await?;
+    let stream = app.hub.stream(room).ok_or(Refusal::NotLive)?;
+    match stream.state() {
+        State::Live | State::Interrupted => {}
+        State::Ended => return Err(Refusal::Ended),
+        State::Gone => return Err(Refusal::NotLive),
+    }
+    if app.hub.viewers() >= app.config.limits.viewers_max {
+        return Err(Refusal::Full);
+    }
+    Ok(stream)
+}

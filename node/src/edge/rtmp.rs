@@ -1,0 +1,352 @@
+//! RTMP connections: a publisher's messages go to ingest, a player gets what delivery serialised.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use isocast_media::rtmp::session::status;
+use isocast_media::rtmp::{Error, Event, Limits, Session};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep_until, timeout};
+
+use super::Socket;
+use super::caps::Permit;
+use crate::app::App;
+use crate::delivery;
+use crate::error::Refusal;
+use crate::hub::{Delivery, Protocol, Subscriber};
+use crate::ingest::{self, Admission, Import, Importer};
+use crate::metrics::ProtocolLabel;
+use crate::rooms::RoomId;
+
+const PROTOCOL: &str = "rtmp";
+const READ_BYTES: usize = 16 << 10;
+/// A refused peer gets this long to take the reason, and to hang up.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The application part of every RTMP URL: `rtmp://HOST/live`.
+const APPLICATION: &str = "live";
+
+/// Why a connection is over.
+enum End {
+    /// The other side hung up, or the network did.
+    Hangup,
+    /// It broke the protocol or a limit; it is told nothing.
+    Broken(Error),
+    /// It was told why.
+    Told,
+    /// This node is stopping.
+    Stopped,
+}
+
+impl From<std::io::Error> for End {
+    fn from(_: std::io::Error) -> Self {
+        Self::Hangup
+    }
+}
+
+/// Serves one connection to its end.
+pub(crate) async fn serve(app: Arc<App>, tcp: TcpStream, peer: SocketAddr, permit: Permit) {
+    let label = ProtocolLabel { protocol: PROTOCOL };
+    app.metrics.connections_total.get_or_create(&label).inc();
+    app.metrics.connections.get_or_create(&label).inc();
+    if let Ok(mut connection) = Connection::new(&app, tcp, peer, permit) {
+        let end = connection.run().await;
+        connection.finish(end).await;
+    }
+    app.metrics.connections.get_or_create(&label).dec();
+}
+
+struct Connection {
+    app: Arc<App>,
+    socket: Socket,
+    session: Session,
+    peer: SocketAddr,
+    permit: Permit,
+    buffer: Box<[u8; READ_BYTES]>,
+}
+
+impl Connection {
+    fn new(
+        app: &Arc<App>,
+        tcp: TcpStream,
+        peer: SocketAddr,
+        permit: Permit,
+    ) -> std::io::Result<Self> {
+        let settings = &app.config.rtmp;
+        let limits = Limits {
+            handshake: Duration::from_secs(settings.handshake_timeout_s),
+            command: Duration::from_secs(settings.publish_timeout_s),
+            first_media: Duration::from_secs(settings.first_media_timeout_s),
+            ..Limits::default()
+        };
+        let seed = u64::from_ne_bytes(crate::data::random::bytes());
+        Ok(Self {
+            socket: app.socket(tcp, PROTOCOL)?,
+            session: Session::new(limits, seed, Instant::now()),
+            app: Arc::clone(app),
+            peer,
+            permit,
+            buffer: Box::new([0; READ_BYTES]),
+        })
+    }
+
+    async fn run(&mut self) -> End {
+        loop {
+            let event = match self.event().await {
+                Ok(event) => event,
+                Err(end) => return end,
+            };
+            let done = match event {
+                Event::Publish { app, name } => self.publish(&app, &name).await,
+                Event::Play { app, name } => self.play(&app, &name).await,
+                Event::Media(_) | Event::Unpublish | Event::Stop => Ok(()),
+            };
+            if let Err(end) = done {
+                return end;
+            }
+        }
+    }
+
+    /// Sends what is to be sent and waits for the next event, within the session's deadlines.
+    async fn event(&mut self) -> Result<Event, End> {
+        loop {
+            let event = self
+                .session
+                .next_event(Instant::now())
+                .map_err(End::Broken)?;
+            self.flush().await?;
+            if let Some(event) = event {
+                return Ok(event);
+            }
+            let deadline = self.session.deadline();
+            let read = tokio::select! {
+                read = self.socket.read(&mut self.buffer[..]) => read?,
+                () = wait_until(deadline) => {
+                    self.session.check_deadline(Instant::now()).map_err(End::Broken)?;
+                    continue;
+                }
+                () = self.app.stop.closing() => return Err(End::Stopped),
+            };
+            self.receive(read)?;
+        }
+    }
+
+    fn receive(&mut self, read: usize) -> Result<(), End> {
+        if read == 0 {
+            return Err(End::Hangup);
+        }
+        self.session.receive(&self.buffer[..read]);
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), End> {
+        let output = self.session.take_output();
+        if !output.is_empty() {
+            self.socket.write_all(&output).await?;
+        }
+        Ok(())
+    }
+
+    async fn publish(&mut self, application: &str, key: &str) -> Result<(), End> {
+        let admitted = self.admit(application, key).await;
+        let (publisher, stream) = match admitted {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                let code = refusal.publish_status();
+                return self.refuse(&refusal, code);
+            }
+        };
+        self.permit.leave_ip();
+        self.app.packager.follow(&stream);
+        let claim = publisher.claim().clone();
+        tracing::info!(room = %claim.room, epoch = claim.epoch, peer = %self.peer, "publishing began");
+        self.session.accept_publish(Instant::now());
+        let end = self.import(Importer::new(publisher)).await;
+        if let Err(error) = self.app.registry.release(&claim).await {
+            tracing::warn!(%error, room = %claim.room, "the claim could not be given back");
+        }
+        tracing::info!(room = %claim.room, epoch = claim.epoch, peer = %self.peer, "publishing ended");
+        end
+    }
+
+    async fn admit(
+        &self,
+        application: &str,
+        key: &str,
+    ) -> Result<(crate::hub::Publisher, Arc<crate::hub::Stream>), Refusal> {
+        self.check_application(application)?;
+        if self.app.stop.is_draining() {
+            return Err(Refusal::Draining);
+        }
+        let admission = Admission {
+            node_id: &self.app.node_id,
+            rooms: &*self.app.rooms,
+            registry: &*self.app.registry,
+            hub: &self.app.hub,
+        };
+        // The key may come with a query, as some encoders append one.
+        let key = key.split('?').next().unwrap_or_default();
+        ingest::admit(admission, key).await
+    }
+
+    /// Takes media until the publisher is done or has to go.
+    async fn import(&mut self, mut importer: Importer) -> Result<(), End> {
+        let revoked = importer.publisher().revocation();
+        loop {
+            let event = tokio::select! {
+                event = self.event() => event?,
+                () = revoked.cancelled() => return self.say_revoked(),
+            };
+            let Event::Media(media) = event else {
+                return Ok(()); // Unpublish: the same connection may publish again
+            };
+            let now = Instant::now();
+            let import = importer.take(media, now);
+            self.app
+                .metrics
+                .packet_processing
+                .observe(now.elapsed().as_secs_f64());
+            match import {
+                Ok(Import::Sent | Import::Empty) => {}
+                Ok(Import::Malformed) => {
+                    if self.app.metrics.refused("ingest", "malformed_media") {
+                        tracing::debug!(peer = %self.peer, "a media message is malformed and left out");
+                    }
+                }
+                Ok(Import::Revoked) => return self.say_revoked(),
+                Err(refusal) => return self.refuse(&refusal, refusal.publish_status()),
+            }
+        }
+    }
+
+    fn say_revoked(&mut self) -> Result<(), End> {
+        self.session.refuse(
+            status::PUBLISH_BAD_NAME,
+            "Another encoder has taken the room over, or the room is gone.",
+        );
+        Err(End::Told)
+    }
+
+    async fn play(&mut self, application: &str, name: &str) -> Result<(), End> {
+        let subscriber = match self.subscribe(application, name).await {
+            Ok(subscriber) => subscriber,
+            Err(refusal) => {
+                let code = refusal.play_status();
+                return self.refuse(&refusal, code);
+            }
+        };
+        self.permit.leave_ip();
+        self.session.accept_play();
+        self.flush().await?;
+        self.deliver(subscriber).await
+    }
+
+    async fn subscribe(&self, application: &str, name: &str) -> Result<Subscriber, Refusal> {
+        self.check_application(application)?;
+        let name = name.split('?').next().unwrap_or_default();
+        let room = RoomId::from_stream_name(name).map_err(|_| Refusal::PlaybackDenied)?;
+        let stream = delivery::viewable(&self.app, &room).await?;
+        Ok(stream.subscribe(Protocol::Rtmp))
+    }
+
+    async fn deliver(&mut self, mut subscriber: Subscriber) -> Result<(), End> {
+        let mut skips_counted = 0;
+        loop {
+            let delivery = tokio::select! {
+                delivery = subscriber.next() => delivery,
+                read = self.socket.read(&mut self.buffer[..]) => {
+                    let read = read?;
+                    self.receive(read)?;
+                    match self.session.next_event(Instant::now()).map_err(End::Broken)? {
+                        Some(Event::Stop) => return Ok(()),
+                        _ => {
+                            self.flush().await?;
+                            continue;
+                        }
+                    }
+                }
+                () = self.app.stop.closing() => return Err(End::Stopped),
+            };
+            match delivery {
+                Delivery::Items(items) => {
+                    let pieces: Vec<_> = items.iter().map(delivery::rtmp::bytes).collect();
+                    self.socket.write_all_vectored(&pieces).await?;
+                    skips_counted =
+                        self.app
+                            .count_skips(Protocol::Rtmp, &subscriber, skips_counted);
+                }
+                Delivery::Interrupted => {}
+                Delivery::Ended | Delivery::Gone => {
+                    self.session.end_play();
+                    return Err(End::Told);
+                }
+                Delivery::TooSlow => {
+                    self.app.metrics.refused(PROTOCOL, "slow_viewer");
+                    return Err(End::Hangup);
+                }
+            }
+        }
+    }
+
+    fn check_application(&self, application: &str) -> Result<(), Refusal> {
+        if application == APPLICATION {
+            Ok(())
+        } else {
+            let shown: String = application
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(64)
+                .collect();
+            Err(Refusal::NoApplication(shown))
+        }
+    }
+
+    fn refuse(&mut self, refusal: &Refusal, code: &'static str) -> Result<(), End> {
+        if self.app.metrics.refused(PROTOCOL, refusal.code()) {
+            tracing::info!(peer = %self.peer, code = refusal.code(), "refused: {refusal}");
+        }
+        self.session.refuse(code, &refusal.to_string());
+        Err(End::Told)
+    }
+
+    async fn finish(&mut self, end: End) {
+        match end {
+            End::Hangup | End::Stopped => {}
+            End::Broken(error) => {
+                if self.app.metrics.refused(PROTOCOL, error.reason()) {
+                    tracing::info!(peer = %self.peer, reason = error.reason(), "closed: {error}");
+                }
+                self.say_farewell().await;
+            }
+            End::Told => self.say_farewell().await,
+        }
+    }
+
+    /// Sends the reason, if there is one. Closing with unread bytes would reset the connection and
+    /// could take the reason away from the peer, so what it still sends is read and dropped.
+    async fn say_farewell(&mut self) {
+        let farewell = async {
+            let output = self.session.take_output();
+            if output.is_empty() || self.socket.write_all(&output).await.is_err() {
+                return;
+            }
+            self.socket.shutdown().await.ok();
+            while self
+                .socket
+                .read(&mut self.buffer[..])
+                .await
+                .is_ok_and(|read| read > 0)
+            {}
+        };
+        let _ = timeout(FAREWELL, farewell).await;
+    }
+}
+
+async fn wait_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

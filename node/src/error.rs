@@ -1,0 +1,114 @@
+//! Why a request is refused: one list, said in HTTP and in RTMP.
+
+use isocast_media::rtmp::session::status;
+
+/// A refusal that its receiver can act on. The text is for people, the code for programs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("{0}")]
+    BadRequest(String),
+    #[error("this needs the API token: send `Authorization: Bearer …`")]
+    Unauthorized,
+    /// Said of a private room and of one that does not exist.
+    #[error("this room is not open to viewers")]
+    PlaybackDenied,
+    #[error("there is no such room")]
+    NoRoom,
+    #[error("there is nothing here")]
+    NoRoute,
+    #[error("this room is not live")]
+    NotLive,
+    #[error("the broadcast has ended")]
+    Ended,
+    #[error("this segment is no longer, or not yet, here")]
+    NoSegment,
+    /// Said of a wrong key and of a room that does not exist.
+    #[error("there is no such room, or the stream key is wrong")]
+    KeyRefused,
+    #[error("publish to `rtmp://HOST/live`: this server has no application `{0}`")]
+    NoApplication(String),
+    #[error("room {0} exists already")]
+    AlreadyExists(String),
+    #[error("the room is already live: another encoder is sending to it")]
+    AlreadyLive,
+    #[error("{0} cannot be carried yet: send H.264 video and AAC audio")]
+    UnsupportedCodec(String),
+    #[error("HLS is switched off on this server")]
+    HlsOff,
+    #[error("the stream has only just begun: try again in a moment")]
+    NotReady,
+    #[error("this server is full: try again later")]
+    Full,
+    #[error("this server is going away: connect again")]
+    Draining,
+    #[error("{0} does not answer: try again in a moment")]
+    Unavailable(&'static str),
+}
+
+impl Refusal {
+    /// A constant word for programs and metrics.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::BadRequest(_) => "bad_request",
+            Self::Unauthorized => "unauthorized",
+            Self::PlaybackDenied => "playback_denied",
+            Self::NoRoom => "no_room",
+            Self::NoRoute => "not_found",
+            Self::NotLive => "not_live",
+            Self::Ended => "ended",
+            Self::NoSegment => "no_segment",
+            Self::KeyRefused => "key_refused",
+            Self::NoApplication(_) => "no_application",
+            Self::AlreadyExists(_) => "already_exists",
+            Self::AlreadyLive => "already_live",
+            Self::UnsupportedCodec(_) => "unsupported_codec",
+            Self::HlsOff => "hls_off",
+            Self::NotReady => "not_ready",
+            Self::Full => "full",
+            Self::Draining => "draining",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+
+    pub(crate) fn http_status(&self) -> u16 {
+        match self {
+            Self::BadRequest(_) | Self::NoApplication(_) | Self::UnsupportedCodec(_) => 400,
+            Self::Unauthorized => 401,
+            Self::PlaybackDenied | Self::KeyRefused => 403,
+            Self::NoRoom
+            | Self::NoRoute
+            | Self::NotLive
+            | Self::Ended
+            | Self::NoSegment
+            | Self::HlsOff => 404,
+            Self::AlreadyExists(_) | Self::AlreadyLive => 409,
+            Self::NotReady | Self::Full | Self::Draining | Self::Unavailable(_) => 503,
+        }
+    }
+
+    /// Seconds after which trying again makes sense.
+    pub(crate) fn retry_after_s(&self) -> Option<u32> {
+        match self {
+            Self::NotReady | Self::Draining => Some(1),
+            Self::Unavailable(_) => Some(2),
+            Self::Full => Some(10),
+            _ => None,
+        }
+    }
+
+    /// The RTMP status code for a refused publisher.
+    pub(crate) fn publish_status(&self) -> &'static str {
+        match self {
+            Self::KeyRefused | Self::AlreadyLive => status::PUBLISH_BAD_NAME,
+            _ => status::PUBLISH_REJECTED,
+        }
+    }
+
+    /// The RTMP status code for a refused player.
+    pub(crate) fn play_status(&self) -> &'static str {
+        match self {
+            Self::NotLive | Self::Ended => status::PLAY_STREAM_NOT_FOUND,
+            _ => status::PLAY_FAILED,
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Taking publishers in: who may publish, who wins a room, and what their messages become.
+
+mod admission;
+mod import;
+
+pub(crate) use admission::{Admission, admit};
+pub(crate) use import::{Import, Importer};

@@ -1,0 +1,174 @@
+//! What this node counts, for Prometheus.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Metric, Registry};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ProtocolLabel {
+    pub protocol: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct TrafficLabels {
+    pub protocol: &'static str,
+    pub direction: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RequestLabels {
+    pub method: &'static str,
+    /// The route's pattern, never the request's own text.
+    pub route: String,
+    pub status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RefusalLabels {
+    /// Where it was said: `rtmp`, `http` or `ingest`.
+    pub surface: &'static str,
+    pub reason: &'static str,
+}
+
+/// All series. Labels are constants and route patterns, so their number is bounded.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    pub connections_total: Family<ProtocolLabel, Counter>,
+    pub connections: Family<ProtocolLabel, Gauge>,
+    pub viewers: Family<ProtocolLabel, Gauge>,
+    pub viewer_skips: Family<ProtocolLabel, Counter>,
+    pub streams_active: Gauge,
+    pub packet_processing: Histogram,
+    pub bandwidth_bytes: Family<TrafficLabels, Counter>,
+    pub http_requests: Family<RequestLabels, Counter>,
+    pub http_request_duration: Histogram,
+    refusals: Family<RefusalLabels, Counter>,
+    refusals_logged: Mutex<HashMap<RefusalLabels, Instant>>,
+}
+
+/// A refusal is logged at most this often for each reason.
+const REFUSAL_LOG_EVERY: Duration = Duration::from_secs(1);
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("isocast"),
+            connections_total: Family::default(),
+            connections: Family::default(),
+            viewers: Family::default(),
+            viewer_skips: Family::default(),
+            streams_active: Gauge::default(),
+            // 1 µs to 65 ms: one message from its chunks into the ring.
+            packet_processing: Histogram::new(steps(1e-6, 4.0, 9)),
+            bandwidth_bytes: Family::default(),
+            http_requests: Family::default(),
+            // 100 µs to 26 s: from a playlist in memory to a long wait.
+            http_request_duration: Histogram::new(steps(1e-4, 4.0, 10)),
+            refusals: Family::default(),
+            refusals_logged: Mutex::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let to = &mut self.registry;
+        add(
+            to,
+            "connections",
+            "Connections accepted, by protocol",
+            &self.connections_total,
+        );
+        add(
+            to,
+            "connections",
+            "Connections open now, by protocol",
+            &self.connections,
+        );
+        add(to, "viewers", "Viewers now, by protocol", &self.viewers);
+        add(
+            to,
+            "viewer_skips",
+            "Times a slow viewer skipped to a newer key frame",
+            &self.viewer_skips,
+        );
+        add(
+            to,
+            "streams_active",
+            "Streams with a publisher now",
+            &self.streams_active,
+        );
+        add(
+            to,
+            "packet_processing_duration_seconds",
+            "Time to take in one media message",
+            &self.packet_processing,
+        );
+        add(
+            to,
+            "bandwidth_bytes",
+            "Bytes in and out, by protocol",
+            &self.bandwidth_bytes,
+        );
+        add(
+            to,
+            "http_requests",
+            "HTTP requests by method, route and status",
+            &self.http_requests,
+        );
+        add(
+            to,
+            "http_request_duration_seconds",
+            "Time to the head of an HTTP answer",
+            &self.http_request_duration,
+        );
+        add(
+            to,
+            "refusals",
+            "What was refused, by place and reason",
+            &self.refusals,
+        );
+    }
+
+    /// Counts a refusal; true where it should be logged as well.
+    pub(crate) fn refused(&self, surface: &'static str, reason: &'static str) -> bool {
+        let labels = RefusalLabels { surface, reason };
+        self.refusals.get_or_create(&labels).inc();
+        let now = Instant::now();
+        let mut logged = self
+            .refusals_logged
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match logged.get(&labels) {
+            Some(last) if now.saturating_duration_since(*last) < REFUSAL_LOG_EVERY => false,
+            _ => {
+                logged.insert(labels, now);
+                true
+            }
+        }
+    }
+
+    /// All series in OpenMetrics text.
+    pub(crate) fn render(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a String does not fail");
+        text
+    }
+}
+
+fn add(to: &mut Registry, name: &str, help: &str, metric: &(impl Metric + Clone)) {
+    to.register(name, help, metric.clone());
+}
+
+fn steps(first: f64, factor: f64, count: u16) -> impl Iterator<Item = f64> {
+    prometheus_client::metrics::histogram::exponential_buckets(first, factor, count)
+}

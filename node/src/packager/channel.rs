@@ -1,0 +1,203 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+use isocast_media::codec::{self, Description};
+use isocast_media::hls::{self, Rendition, Segment, SegmentInfo, Window};
+use tokio::sync::watch;
+
+use crate::hub::{Headers, Stream};
+use crate::rooms::RoomId;
+
+/// The HLS of one stream: its playlists and the segments that they name, or named lately.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    stream: Arc<Stream>,
+    inner: RwLock<Inner>,
+    /// Counts changes, for requests that wait for the first playlist.
+    changes: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    window: Window,
+    window_segments: usize,
+    playlists: Option<Arc<Playlists>>,
+    /// Oldest first: those the window lists, and as many that it listed before, for players that
+    /// read an older playlist (RFC 8216 §6.2.2).
+    segments: VecDeque<Segment>,
+    bandwidth_bps_max: u64,
+    ended: bool,
+}
+
+/// Both playlists as they are served.
+#[derive(Debug)]
+pub(crate) struct Playlists {
+    pub media: Bytes,
+    pub multivariant: Bytes,
+}
+
+/// The media playlist beside the multivariant one.
+const MEDIA_URI: &str = "index.m3u8";
+
+impl Channel {
+    pub(super) fn new(stream: &Arc<Stream>, window_segments: usize) -> Self {
+        Self {
+            stream: Arc::clone(stream),
+            inner: RwLock::new(Inner {
+                window: Window::new(window_segments),
+                window_segments,
+                playlists: None,
+                segments: VecDeque::new(),
+                bandwidth_bps_max: 0,
+                ended: false,
+            }),
+            changes: watch::Sender::default(),
+        }
+    }
+
+    pub(super) fn room(&self) -> &RoomId {
+        self.stream.room()
+    }
+
+    pub(super) fn is_of(&self, stream: &Arc<Stream>) -> bool {
+        Arc::ptr_eq(&self.stream, stream)
+    }
+
+    /// The present playlists; `None` until the first segment is finished.
+    pub(crate) fn playlists(&self) -> Option<Arc<Playlists>> {
+        self.read().playlists.clone()
+    }
+
+    /// Waits for the first playlists. Give it a deadline.
+    pub(crate) async fn first_playlists(&self) -> Arc<Playlists> {
+        let mut changes = self.changes.subscribe();
+        loop {
+            if let Some(playlists) = self.playlists() {
+                return playlists;
+            }
+            // The sender lives in `self`, so this cannot fail.
+            let _ = changes.changed().await;
+        }
+    }
+
+    /// The bytes of a segment that is still kept.
+    pub(crate) fn segment(&self, epoch: u64, msn: u64) -> Option<Bytes> {
+        let inner = self.read();
+        let named = |segment: &&Segment| segment.info.epoch == epoch && segment.info.msn == msn;
+        inner
+            .segments
+            .iter()
+            .rev()
+            .find(named)
+            .map(|segment| segment.data.clone())
+    }
+
+    /// Adds a finished segment and the playlist that names it.
+    pub(super) fn add(&self, segment: Segment) {
+        let headers = self.stream.headers();
+        self.change(|inner| {
+            if inner.ended {
+                inner.begin_anew();
+            }
+            inner.window.push(segment.info);
+            inner.bandwidth_bps_max = inner.bandwidth_bps_max.max(bandwidth_bps(&segment));
+            inner.segments.push_back(segment);
+            inner.drop_old_segments();
+            inner.render(&headers);
+        });
+    }
+
+    /// No more segments come: says so to players.
+    pub(super) fn end(&self) {
+        let headers = self.stream.headers();
+        self.change(|inner| {
+            inner.ended = true;
+            inner.render(&headers);
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Inner)) {
+        change(&mut self.inner.write().unwrap_or_else(PoisonError::into_inner));
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Inner> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// A broadcast after an ended one: players that come now are not shown the old one's end.
+    fn begin_anew(&mut self) {
+        let listed = self
+            .window
+            .segments()
+            .filter(|segment| segment.discontinuity)
+            .count() as u64;
+        let before = self.window.discontinuity_sequence() + listed;
+        self.window = Window::resume(self.window_segments, before);
+        self.segments.clear();
+        self.bandwidth_bps_max = 0;
+        self.ended = false;
+    }
+
+    fn drop_old_segments(&mut self) {
+        let kept_max = self.window.segments().len() + self.window_segments;
+        while self.segments.len() > kept_max {
+            self.segments.pop_front();
+        }
+    }
+
+    fn render(&mut self, headers: &Headers) {
+        let Some(media) = self.window.media_playlist(self.ended) else {
+            return;
+        };
+        let listed: Vec<&SegmentInfo> = self.window.segments().collect();
+        let duration_ms: u64 = listed.iter().map(|segment| segment.duration_ms).sum();
+        let bytes: usize = self
+            .segments
+            .iter()
+            .rev()
+            .take(listed.len())
+            .map(|it| it.data.len())
+            .sum();
+        let mut rendition = Rendition {
+            uri: MEDIA_URI.into(),
+            bandwidth_bps: self.bandwidth_bps_max,
+            average_bandwidth_bps: Some(bits_per_second(bytes, duration_ms)),
+            ..Rendition::default()
+        };
+        for description in headers.iter().filter_map(codec::describe) {
+            describe(&mut rendition, description);
+        }
+        self.playlists = Some(Arc::new(Playlists {
+            media: media.into(),
+            multivariant: hls::multivariant_playlist(&rendition).into(),
+        }));
+    }
+}
+
+fn describe(rendition: &mut Rendition, description: Description) {
+    match description {
+        Description::Video {
+            codec_string,
+            width,
+            height,
+            frame_rate,
+        } => {
+            rendition.codecs.push(codec_string);
+            rendition.resolution = Some((width, height));
+            rendition.frame_rate = frame_rate.map(codec::FrameRate::per_second);
+        }
+        Description::Audio { codec_string, .. } => rendition.codecs.push(codec_string),
+    }
+}
+
+fn bandwidth_bps(segment: &Segment) -> u64 {
+    bits_per_second(segment.data.len(), segment.info.duration_ms)
+}
+
+fn bits_per_second(bytes: usize, duration_ms: u64) -> u64 {
+    bytes as u64 * 8000 / duration_ms.max(1)
+}

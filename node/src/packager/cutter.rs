@@ -1,0 +1,87 @@
+use isocast_media::hls::{Segmenter, SegmenterConfig};
+use isocast_media::{Frame, UnixMs};
+
+use super::Channel;
+use crate::hub::{Delivery, Item, Slot, Subscriber, unix_now};
+
+/// Cuts a stream into its channel until the stream is gone.
+pub(super) async fn run(mut subscriber: Subscriber, channel: &Channel, config: SegmenterConfig) {
+    let mut cutter = Cutter::new(channel, config, unix_now());
+    loop {
+        match subscriber.next().await {
+            Delivery::Items(items) => items.iter().for_each(|item| cutter.take(item)),
+            Delivery::Interrupted => cutter.finish(),
+            Delivery::Ended => {
+                cutter.finish();
+                channel.end();
+            }
+            Delivery::Gone | Delivery::TooSlow => {
+                cutter.finish();
+                channel.end();
+                return;
+            }
+        }
+    }
+}
+
+struct Cutter<'a> {
+    channel: &'a Channel,
+    segmenter: Segmenter,
+    epoch: Option<u64>,
+    joined: bool,
+}
+
+impl<'a> Cutter<'a> {
+    /// Without a known predecessor, media sequence numbers start at the seconds since 1970: higher
+    /// than those of any broadcast before, which lasted longer than its segments were many.
+    fn new(channel: &'a Channel, config: SegmenterConfig, now: UnixMs) -> Self {
+        let first_msn = u64::try_from(now.0 / 1000).unwrap_or(0);
+        Self {
+            channel,
+            segmenter: Segmenter::new(config, first_msn),
+            epoch: None,
+            joined: false,
+        }
+    }
+
+    fn take(&mut self, item: &Item) {
+        match item {
+            Item::Join(gop) => {
+                // A second joining means that frames were missed.
+                if self.joined {
+                    self.segmenter.discontinuity();
+                }
+                self.joined = true;
+                gop.header_frames().for_each(|frame| self.push(&frame));
+            }
+            Item::Frame(slot) => self.take_frame(slot),
+        }
+    }
+
+    fn take_frame(&mut self, slot: &Slot) {
+        if self.epoch != Some(slot.epoch) {
+            self.epoch = Some(slot.epoch);
+            if let Some(segment) = self.segmenter.begin(slot.epoch, unix_now()) {
+                self.channel.add(segment);
+            }
+        } else if slot.discontinuity {
+            self.segmenter.discontinuity();
+        }
+        self.push(&slot.frame);
+    }
+
+    fn push(&mut self, frame: &Frame) {
+        match self.segmenter.push(frame) {
+            Ok(segments) => segments
+                .into_iter()
+                .for_each(|segment| self.channel.add(segment)),
+            Err(error) => tracing::debug!(%error, "a frame is left out of HLS"),
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Some(segment) = self.segmenter.finish() {
+            self.channel.add(segment);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Cutting streams into HLS. One task a stream walks the hub's ring like a viewer, and keeps a
+//! [`Channel`] that any number of requests read.
+
+mod channel;
+mod cutter;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use isocast_media::hls::SegmenterConfig;
+use tokio_util::task::TaskTracker;
+
+pub(crate) use channel::{Channel, Playlists};
+
+use crate::config;
+use crate::hub::{Protocol, Stream};
+use crate::rooms::RoomId;
+
+/// All channels of this node, and the tasks that fill them.
+#[derive(Debug)]
+pub(crate) struct Packager {
+    settings: config::Hls,
+    channels: Arc<Mutex<HashMap<RoomId, Arc<Channel>>>>,
+    tasks: TaskTracker,
+}
+
+impl Packager {
+    pub(crate) fn new(settings: config::Hls, tasks: TaskTracker) -> Self {
+        Self {
+            settings,
+            channels: Arc::default(),
+            tasks,
+        }
+    }
+
+    /// Cuts this stream until it is forgotten; does nothing where that is under way.
+    pub(crate) fn follow(&self, stream: &Arc<Stream>) {
+        if !self.settings.enabled {
+            return;
+        }
+        let mut channels = lock(&self.channels);
+        let known = channels.get(stream.room());
+        if known.is_some_and(|channel| channel.is_of(stream)) {
+            return;
+        }
+        let channel = Arc::new(Channel::new(stream, self.settings.window_segments));
+        channels.insert(stream.room().clone(), Arc::clone(&channel));
+        drop(channels);
+
+        let config = SegmenterConfig {
+            target_ms: u32::try_from(self.settings.target_ms).unwrap_or(u32::MAX),
+            ..SegmenterConfig::default()
+        };
+        let subscriber = stream.subscribe(Protocol::Packager);
+        let channels = Arc::clone(&self.channels);
+        self.tasks.spawn(async move {
+            cutter::run(subscriber, &channel, config).await;
+            let mut channels = lock(&channels);
+            let room = channel.room();
+            if channels
+                .get(room)
+                .is_some_and(|present| Arc::ptr_eq(present, &channel))
+            {
+                channels.remove(room);
+            }
+        });
+    }
+
+    pub(crate) fn channel(&self, room: &RoomId) -> Option<Arc<Channel>> {
+        lock(&self.channels).get(room).cloned()
+    }
+}
+
+type Channels = Mutex<HashMap<RoomId, Arc<Channel>>>;
+
+fn lock(channels: &Channels) -> std::sync::MutexGuard<'_, HashMap<RoomId, Arc<Channel>>> {
+    channels.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,254 @@
+//! The life of a node: open the data folder, bind, serve, hear the signal, drain, end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::task::TaskTracker;
+
+use crate::api;
+use crate::app::{App, Stop};
+use crate::config::{Config, Loaded};
+use crate::data::{Folder, Lock, NodeFile};
+use crate::edge::{self, Caps};
+use crate::hub::{self, Hub};
+use crate::log;
+use crate::metrics::Metrics;
+use crate::packager::Packager;
+use crate::registry;
+use crate::rooms::{self, KeyHasher, Sqlite};
+
+/// A room command holds the data folder for a moment; another node holds it for long.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+/// How often held streams are looked at.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Runs a node until it is told to stop.
+pub(crate) fn run(loaded: Loaded) -> anyhow::Result<()> {
+    log::start(&loaded.config.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let done = runtime.block_on(live(loaded));
+    // Whatever did not end within its deadline is given up.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
+}
+
+async fn live(loaded: Loaded) -> anyhow::Result<()> {
+    for file in &loaded.files {
+        tracing::info!(file = %file.display(), "configuration read");
+    }
+    let config = loaded.config;
+    let lock = open_data_folder(&config).await?;
+    let store = Sqlite::open(&lock.folder().rooms_file(), KeyHasher::new(lock.secret()?)).await?;
+    let store = Arc::new(store);
+    let listeners = Listeners::bind(&config).await?;
+    // From here on a signal ends the node in order.
+    let signals = Signals::new()?;
+
+    let tasks = TaskTracker::new();
+    let app = Arc::new(App {
+        node_id: config.node.id.clone(),
+        known_rooms: rooms::Cache::new(store.clone()),
+        rooms: store.clone(),
+        registry: Arc::new(registry::Memory::default()),
+        hub: Arc::new(Hub::new(hub_limits(&config))),
+        packager: Packager::new(config.hls.clone(), tasks.clone()),
+        metrics: Metrics::new(),
+        api_token: lock.api_token()?,
+        stop: Stop::default(),
+        config,
+    });
+    lock.announce(&listeners.node_file()?)?;
+    tracing::info!(
+        node = app.node_id, rtmp = %listeners.rtmp.local_addr()?, http = %listeners.http.local_addr()?,
+        internal = %listeners.internal.local_addr()?, "ready"
+    );
+    listeners.serve(&app, &tasks);
+    tasks.spawn(tick(Arc::clone(&app)));
+
+    let patience = signals.heard(&app.config).await;
+    drain(&app, &tasks, patience).await;
+    store.close().await;
+    tracing::info!("ended");
+    Ok(())
+}
+
+async fn open_data_folder(config: &Config) -> anyhow::Result<Lock> {
+    let folder = Folder::open(&config.data_dir)?;
+    for path in folder.exposed() {
+        tracing::warn!(path = %path.display(), "others on this machine can read this secret; make it mode 0600");
+    }
+    match folder.lock_within(LOCK_WAIT).await? {
+        Some(lock) => Ok(lock),
+        None => bail!(
+            "the data folder {} is in use by another node; give this one its own with --data-dir",
+            config.data_dir.display()
+        ),
+    }
+}
+
+fn hub_limits(config: &Config) -> hub::Limits {
+    hub::Limits {
+        ring_bytes_max: config.hub.gop_bytes_max,
+        hold: Duration::from_secs(config.hub.hold_s),
+        remember: Duration::from_secs(config.hls.idle_s),
+        lag_bytes_max: config.hub.viewer_lag_bytes_max as u64,
+        lag_ms_max: i64::try_from(config.hub.viewer_lag_ms_max).unwrap_or(i64::MAX),
+        streams_max: config.limits.streams_max,
+    }
+}
+
+/// The sockets, bound before anything is served.
+struct Listeners {
+    rtmp: TcpListener,
+    http: TcpListener,
+    internal: TcpListener,
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> anyhow::Result<Self> {
+        let bind = async |key: &'static str, address: SocketAddr| {
+            let listener = TcpListener::bind(address).await;
+            listener.with_context(|| format!("{key} cannot listen on {address}"))
+        };
+        Ok(Self {
+            rtmp: bind("listen.rtmp", config.listen.rtmp).await?,
+            http: bind("listen.http", config.listen.http).await?,
+            internal: bind("listen.internal", config.listen.internal).await?,
+        })
+    }
+
+    fn node_file(&self) -> std::io::Result<NodeFile> {
+        Ok(NodeFile {
+            pid: std::process::id(),
+            rtmp: self.rtmp.local_addr()?,
+            http: self.http.local_addr()?,
+            internal: self.internal.local_addr()?,
+        })
+    }
+
+    fn serve(self, app: &Arc<App>, tasks: &TaskTracker) {
+        let rtmp = &app.config.rtmp;
+        serve_rtmp(
+            app,
+            tasks,
+            self.rtmp,
+            Caps::new(rtmp.connections_max, rtmp.pre_auth_per_ip_max),
+        );
+        let http = &app.config.http;
+        let caps = Caps::new(http.connections_max, http.connections_per_ip_max);
+        serve_http(app, tasks, self.http, caps, api::public(Arc::clone(app)));
+        let caps = Caps::new(INTERNAL_CONNECTIONS_MAX, INTERNAL_CONNECTIONS_MAX);
+        serve_http(
+            app,
+            tasks,
+            self.internal,
+            caps,
+            api::internal(Arc::clone(app)),
+        );
+    }
+}
+
+/// Probes and scrapers; the public cannot use these places up.
+const INTERNAL_CONNECTIONS_MAX: usize = 256;
+
+fn serve_rtmp(app: &Arc<App>, tasks: &TaskTracker, listener: TcpListener, caps: Caps) {
+    let (app, tasks_too) = (Arc::clone(app), tasks.clone());
+    let stop = app.stop.listeners_closing();
+    tasks.spawn(edge::accept(listener, stop, move |tcp, peer| {
+        match caps.admit(peer.ip()) {
+            Ok(permit) => {
+                tasks_too.spawn(edge::rtmp::serve(Arc::clone(&app), tcp, peer, permit));
+            }
+            Err(reason) => {
+                app.metrics.refused("rtmp", reason);
+            }
+        }
+    }));
+}
+
+fn serve_http(
+    app: &Arc<App>,
+    tasks: &TaskTracker,
+    listener: TcpListener,
+    caps: Caps,
+    router: axum::Router,
+) {
+    let (app, tasks_too) = (Arc::clone(app), tasks.clone());
+    let stop = app.stop.listeners_closing();
+    tasks.spawn(edge::accept(listener, stop, move |tcp, peer| {
+        match caps.admit(peer.ip()) {
+            Ok(permit) => {
+                let serve = edge::http::serve(Arc::clone(&app), tcp, router.clone(), permit);
+                tasks_too.spawn(serve);
+            }
+            Err(reason) => {
+                app.metrics.refused("http", reason);
+            }
+        }
+    }));
+}
+
+/// Moves held and ended streams on.
+async fn tick(app: Arc<App>) {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let stop = app.stop.listeners_closing();
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => app.hub.tick(Instant::now()),
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Readiness off, then a while in which newcomers are still served, then connections end, and the
+/// listeners last.
+async fn drain(app: &App, tasks: &TaskTracker, patience: Duration) {
+    let deadline = Duration::from_secs(app.config.node.shutdown_deadline_s);
+    tracing::info!(patience_s = patience.as_secs(), "draining");
+    app.stop.drain();
+    let drained = timeout(deadline, async {
+        sleep(patience).await;
+        app.stop.close();
+        app.hub.end_all();
+        app.stop.close_listeners();
+        tasks.close();
+        tasks.wait().await;
+    });
+    if drained.await.is_err() {
+        tracing::warn!(
+            open = tasks.len(),
+            "the shutdown deadline has passed; what is open is cut"
+        );
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the word to stop. A load balancer needs time to notice; a person at a terminal
+    /// does not.
+    async fn heard(mut self, config: &Config) -> Duration {
+        tokio::select! {
+            _ = self.terminate.recv() => Duration::from_secs(config.node.drain_delay_s),
+            _ = self.interrupt.recv() => Duration::ZERO,
+        }
+    }
+}
