@@ -1,1 +1,60 @@
-//! placeholder
+//! HLS (RFC 8216): a [`Segmenter`] cuts frames into MPEG-TS segments, a [`Window`] lists the
+//! newest of them. Whoever owns a stream cuts it; nobody else does.
+
+mod clock;
+mod cut;
+mod date;
+mod playlist;
+mod segmenter;
+mod wall;
+
+use bytes::Bytes;
+
+use crate::time::UnixMs;
+pub use date::rfc3339;
+pub use playlist::{Rendition, Window, multivariant_playlist};
+pub use segmenter::{Segmenter, SegmenterConfig};
+
+/// A finished segment: its bytes never change, and neither does its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    pub info: SegmentInfo,
+    /// Whole MPEG-TS packets.
+    pub data: Bytes,
+}
+
+/// What a playlist says of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// The ownership of the stream under which it was cut.
+    pub epoch: u64,
+    /// Media sequence number: rises by 1 from segment to segment (RFC 8216 §4.3.3.2).
+    pub msn: u64,
+    /// At least 1.
+    pub duration_ms: u64,
+    /// Timestamps, tracks or encoding do not continue the segment before (§4.3.2.3).
+    pub discontinuity: bool,
+    /// Can be decoded without the segment before (§4.3.5.1).
+    pub independent: bool,
+    /// When its first sample was live.
+    pub program_date_time: UnixMs,
+    /// What `EXT-X-TARGETDURATION` must say; the same for all segments of a segmenter.
+    pub target_duration_s: u32,
+}
+
+impl SegmentInfo {
+    /// The segment's name beside its playlist: `<epoch>/<msn>.ts`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}/{}.ts", self.epoch, self.msn)
+    }
+}
+
+/// Why a frame did not go into a segment. The segmenter goes on with the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("the configuration record cannot be used: {0}")]
+    Config(#[from] crate::codec::Error),
+    #[error("the frame cannot be carried: {0}")]
+    Frame(#[from] crate::ts::Error),
+}

@@ -103,11 +103,18 @@ impl Muxer {
         Ok(())
     }
 
-    /// Forgets both tracks, as when another publisher takes over; counters go on.
-    pub fn clear_tracks(&mut self) {
-        self.video = None;
-        self.audio = None;
-        self.next_pmt_version();
+    /// Forgets a track, as when another publisher takes over without it; counters go on.
+    pub fn remove_video(&mut self) {
+        if self.video.take().is_some() {
+            self.next_pmt_version();
+        }
+    }
+
+    /// As [`Muxer::remove_video`]; audio that waits for its group is lost.
+    pub fn remove_audio(&mut self) {
+        if self.audio.take().is_some() {
+            self.next_pmt_version();
+        }
     }
 
     #[must_use]
