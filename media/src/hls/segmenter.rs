@@ -22,8 +22,8 @@ const BUFFER_BYTES_KEPT: usize = 4 << 20;
 
 #[derive(Clone, Copy, Debug)]
 pub struct SegmenterConfig {
-    /// A segment of at least this length ends at the next key frame.
-    pub target_ms: u32,
+    /// A segment of at least this length ends at the next key frame; 6,000 at most.
+    pub target_ms: u64,
     /// Where the playlist has stated a target duration already, as after a takeover.
     pub target_duration_s: Option<u32>,
     /// The first segment follows those of another segmenter, with a discontinuity.
@@ -44,7 +44,7 @@ impl Default for SegmenterConfig {
 /// room's timeline. Whatever the times are, a call yields at most one segment.
 #[derive(Debug)]
 pub struct Segmenter {
-    config: SegmenterConfig,
+    target_ms: u32,
     muxer: ts::Muxer,
     clock: Clock,
     wall: Wall,
@@ -98,7 +98,7 @@ impl Segmenter {
     #[must_use]
     pub fn new(config: SegmenterConfig, first_msn: u64) -> Self {
         Self {
-            config,
+            target_ms: config.target_ms.min(u64::from(FIRST_GOP_S_MAX) * 1_000) as u32,
             muxer: ts::Muxer::new(),
             clock: Clock::default(),
             wall: Wall::default(),
@@ -217,7 +217,7 @@ impl Segmenter {
     /// anything yet: those frames are dropped, as all before the first key frame are.
     fn end_before_change(&mut self, is_new_track: bool) -> Option<Segment> {
         let short = self.open.as_ref().is_some_and(|open| {
-            open.last_ms.saturating_sub(open.start_ms) < i64::from(self.config.target_ms)
+            open.last_ms.saturating_sub(open.start_ms) < i64::from(self.target_ms)
         });
         if is_new_track && short && !self.made_since_begin {
             self.muxer.flush_audio(&mut self.buffer);
@@ -271,7 +271,7 @@ impl Segmenter {
             // Video that was announced and has not come yet does not hold the cuts up.
             has_video: self.video.is_some() && !(self.awaits_key && open.starts_with_key.is_none()),
             bytes: self.buffer.len().saturating_add(frame.data.len()),
-            target_ms: i64::from(self.config.target_ms),
+            target_ms: i64::from(self.target_ms),
             target_duration_s: self.target_duration_s,
         })
     }
@@ -358,7 +358,7 @@ impl Segmenter {
     /// The first segment decides: long enough for it, not below the target, not above 6 s.
     fn fix_target_duration(&mut self, first_ms: i64) -> u32 {
         let first_s = u32::try_from(first_ms).unwrap_or(u32::MAX).div_ceil(1_000);
-        let wanted_s = self.config.target_ms.div_ceil(1_000).max(first_s);
+        let wanted_s = self.target_ms.div_ceil(1_000).max(first_s);
         *self
             .target_duration_s
             .get_or_insert(wanted_s.clamp(1, FIRST_GOP_S_MAX))
