@@ -1,1 +1,31 @@
+//! A real node with real publishers and players around it.
+//!
+//! - [`Node`] runs the release binary on free ports with a data folder of its own;
+//! - [`Ffmpeg`] publishes and records, in two versions; [`Peer`] speaks RTMP by itself;
+//! - [`http`] asks and reads answers as they are;
+//! - [`hashes`] says whether what came back is what was sent.
+//!
+//! Everything blocks, every wait is for a condition and has a deadline, and what a test started
+//! ends with it. A failed wait is a panic that says what was waited for.
 
+pub mod clip;
+pub mod flv;
+pub mod hashes;
+pub mod http;
+pub mod playlist;
+pub mod wait;
+
+mod ffmpeg;
+mod node;
+mod process;
+mod rtmp;
+mod scratch;
+mod tools;
+
+pub use clip::Clip;
+pub use ffmpeg::Ffmpeg;
+pub use node::{Node, NodeOptions, Room};
+pub use process::{Output, Process, Signal, run};
+pub use rtmp::{Peer, Reply};
+pub use scratch::Scratch;
+pub use tools::{node_binary, repository, target_folder, tool};

@@ -1,1 +1,1 @@
-
+//! The scenarios are in `tests/`, one file a subject. They run the release binary: `make test`.

@@ -1,0 +1,90 @@
+//! Short clips, made once by ffmpeg and kept in the target folder.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use crate::ffmpeg::Ffmpeg;
+use crate::tools::target_folder;
+
+/// Seconds of each clip: 10 must come back, and a viewer may join late by a few.
+pub const SECONDS: u32 = 16;
+/// 30000/1001 frames a second.
+pub const VIDEO_FRAMES_IN_10_S: usize = 300;
+/// 44,100 / 1024 packets a second.
+pub const AUDIO_PACKETS_IN_10_S: usize = 431;
+
+/// H.264 High with B-frames at 29.97 frames a second, a key frame each second; AAC at 44.1 kHz.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clip {
+    AudioVideo,
+    AudioOnly,
+    VideoOnly,
+}
+
+impl Clip {
+    pub const ALL: [Self; 3] = [Self::AudioVideo, Self::AudioOnly, Self::VideoOnly];
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AudioVideo => "av",
+            Self::AudioOnly => "audio",
+            Self::VideoOnly => "video",
+        }
+    }
+
+    #[must_use]
+    pub fn has_video(self) -> bool {
+        self != Self::AudioOnly
+    }
+
+    #[must_use]
+    pub fn has_audio(self) -> bool {
+        self != Self::VideoOnly
+    }
+
+    /// The clip as an FLV file.
+    ///
+    /// # Panics
+    /// If ffmpeg cannot make it.
+    #[must_use]
+    pub fn path(self) -> PathBuf {
+        static MAKING: Mutex<()> = Mutex::new(());
+        let _making = MAKING.lock();
+        let folder = target_folder().join("clips");
+        let path = folder.join(format!("{}-{SECONDS}s.flv", self.name()));
+        if !path.exists() {
+            std::fs::create_dir_all(&folder).expect("the target folder can be written");
+            let part = folder.join(format!("{}-{}.part", self.name(), std::process::id()));
+            let output = Ffmpeg::debian().run(self.recipe(&part.to_string_lossy()));
+            assert_eq!(output.code, Some(0), "no clip: {}", output.err);
+            std::fs::rename(&part, &path).expect("a file can be renamed in its folder");
+        }
+        path
+    }
+
+    fn recipe(self, out: &str) -> Vec<String> {
+        let picture = format!("testsrc2=size=640x360:rate=30000/1001:duration={SECONDS}");
+        // A rising tone, so that no packet is like another.
+        let tone =
+            format!("aevalsrc='0.3*sin(2*PI*(200*t+30*t*t))':sample_rate=44100:duration={SECONDS}");
+        let mut recipe = Vec::new();
+        let mut say = |words: &str| recipe.extend(words.split(' ').map(str::to_owned));
+        if self.has_video() {
+            say(&format!("-f lavfi -i {picture}"));
+        }
+        if self.has_audio() {
+            say(&format!("-f lavfi -i {tone}"));
+        }
+        if self.has_video() {
+            say("-c:v libx264 -preset veryfast -profile:v high -bf 2 -b_strategy 0 -pix_fmt yuv420p");
+            say("-b:v 800k -g 30 -keyint_min 30 -sc_threshold 0");
+        }
+        if self.has_audio() {
+            say("-c:a aac -b:a 96k -ac 2");
+        }
+        say("-y -f flv");
+        recipe.push(out.to_owned());
+        recipe
+    }
+}

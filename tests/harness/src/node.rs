@@ -1,0 +1,259 @@
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::http::{self, Answer};
+use crate::process::{Output, Process, Signal, run};
+use crate::scratch::Scratch;
+use crate::tools::node_binary;
+use crate::wait;
+
+/// A node may take this long to be ready, on a machine that is busy with other tests.
+const START_S: u64 = 20;
+/// Its own deadline is a minute; without a drain delay it needs none of it.
+const STOP_S: u64 = 15;
+
+/// What a test wants different from the defaults.
+#[derive(Clone, Debug, Default)]
+pub struct NodeOptions {
+    settings: Vec<String>,
+}
+
+impl NodeOptions {
+    #[must_use]
+    pub fn set(mut self, key: &str, value: impl std::fmt::Display) -> Self {
+        self.settings.push(format!("{key}={value}"));
+        self
+    }
+
+    /// Starts the node and waits until it is ready.
+    ///
+    /// # Panics
+    /// If it is not ready in time.
+    #[must_use]
+    pub fn start(self) -> Node {
+        Node::start_in(Scratch::new("node"), &self)
+    }
+}
+
+/// A node that runs, ready for publishers and viewers.
+#[derive(Debug)]
+pub struct Node {
+    process: Process,
+    /// Where to publish and play.
+    pub rtmp: SocketAddr,
+    pub http: SocketAddr,
+    /// Health and metrics.
+    pub internal: SocketAddr,
+    pub token: String,
+    data_dir: PathBuf,
+    scratch: Scratch,
+}
+
+/// A room that the test has made.
+#[derive(Clone, Debug)]
+pub struct Room {
+    pub id: String,
+    pub key: String,
+}
+
+impl Node {
+    #[must_use]
+    pub fn start() -> Self {
+        NodeOptions::default().start()
+    }
+
+    fn start_in(scratch: Scratch, options: &NodeOptions) -> Self {
+        let data_dir = scratch.file("data");
+        let mut command = Command::new(node_binary());
+        command.current_dir(scratch.path()).arg("--data-dir").arg(&data_dir);
+        let free = ["rtmp", "http", "internal"].map(|name| format!("listen.{name}=127.0.0.1:0"));
+        let quick = ["node.drain_delay_s=0".to_owned(), "log.format=json".to_owned()];
+        for setting in free.iter().chain(&quick).chain(&options.settings) {
+            command.args(["--set", setting]);
+        }
+        let mut process = Process::start("isocast-node", &mut command, &scratch.file("node.log"));
+        let addresses = wait::until("the node's addresses", START_S, || {
+            assert!(process.is_running(), "the node has ended: {}", process.log());
+            addresses(&data_dir, process.id())
+        });
+        let [rtmp, http, internal] = addresses;
+        wait::until("a ready node", START_S, || {
+            (http::get(internal, "/readyz").status == 200).then_some(())
+        });
+        let token = std::fs::read_to_string(data_dir.join("api-token"));
+        Self {
+            process,
+            rtmp,
+            http,
+            internal,
+            token: token.expect("a node that runs has a token").trim().to_owned(),
+            data_dir,
+            scratch,
+        }
+    }
+
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// A folder for the test's own files, removed with the node.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.scratch.file(name)
+    }
+
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// A room that everyone may watch, where a newcomer takes over.
+    #[must_use]
+    pub fn public_room(&self, id: &str) -> Room {
+        self.room(id, "public", "takeover")
+    }
+
+    /// Makes a room through the API.
+    ///
+    /// # Panics
+    /// If the node refuses.
+    #[must_use]
+    pub fn room(&self, id: &str, playback: &str, on_conflict: &str) -> Room {
+        let body = json!({"id": id, "playback": playback, "on_conflict": on_conflict});
+        let answer = self.operator("POST", "/api/v1/rooms", body.to_string().as_bytes());
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        let key = answer.json()["stream_key"].as_str().unwrap_or_default().to_owned();
+        Room {
+            id: id.to_owned(),
+            key,
+        }
+    }
+
+    /// Asks the API, with its token.
+    #[must_use]
+    pub fn operator(&self, method: &str, path: &str, body: &[u8]) -> Answer {
+        let bearer = format!("Bearer {}", self.token);
+        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+        http::request(self.http, method, path, &headers, body)
+    }
+
+    #[must_use]
+    pub fn get(&self, path: &str) -> Answer {
+        http::get(self.http, path)
+    }
+
+    /// Runs `isocast-node` with these arguments on this node's data folder.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(node_binary());
+        command.current_dir(self.scratch.path()).args(arguments);
+        run(command.arg("--data-dir").arg(&self.data_dir))
+    }
+
+    #[must_use]
+    pub fn publish_url(&self, room: &Room) -> String {
+        format!("rtmp://{}/live/{}", self.rtmp, room.key)
+    }
+
+    #[must_use]
+    pub fn rtmp_url(&self, room: &Room) -> String {
+        format!("rtmp://{}/live/room_{}", self.rtmp, room.id)
+    }
+
+    #[must_use]
+    pub fn http_url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.http)
+    }
+
+    /// Waits until the room is live.
+    ///
+    /// # Panics
+    /// If it is not in time.
+    pub fn wait_for_live(&self, room: &Room) {
+        let path = format!("/api/v1/live/{}", room.id);
+        wait::until(&format!("{path} live"), 15, || {
+            let answer = self.get(&path);
+            (answer.status == 200 && answer.json()["state"] == "live").then_some(())
+        });
+    }
+
+    /// Waits until a path answers with this status.
+    ///
+    /// # Panics
+    /// If it does not in time.
+    pub fn wait_for_status(&self, path: &str, status: u16, seconds: u64) {
+        wait::until(&format!("{status} from {path}"), seconds, || {
+            (self.get(path).status == status).then_some(())
+        });
+    }
+
+    /// A series of `/metrics`, summed over the labels that are not named; 0 if there is none.
+    /// `series` is a name, or a name with one label: `name{label="value"`.
+    #[must_use]
+    pub fn metric(&self, series: &str) -> f64 {
+        let text = http::get(self.internal, "/metrics").text();
+        let (name, label) = series.split_once('{').unwrap_or((series, ""));
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let values = lines.filter_map(|line| {
+            let (found, value) = line.rsplit_once(' ')?;
+            let (found, labels) = found.split_once('{').unwrap_or((found, ""));
+            (found == name && labels.contains(label)).then(|| value.parse::<f64>().ok())?
+        });
+        values.sum()
+    }
+
+    /// Resident memory, in KiB.
+    ///
+    /// # Panics
+    /// If the node is gone.
+    #[must_use]
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()));
+        let status = status.expect("the node runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.trim().split(' ').next()?.parse().ok());
+        number.expect("every process has a VmRSS")
+    }
+
+    pub fn signal(&mut self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Waits until a node that was told to stop has ended, and insists on a good end; its log.
+    ///
+    /// # Panics
+    /// If it has not ended in time, or not well.
+    pub fn wait_for_end(mut self, seconds: u64) -> String {
+        self.process.wait_for_success(seconds);
+        self.process.log()
+    }
+
+    /// Stops it like Kubernetes does, and insists on a good end; its log.
+    ///
+    /// # Panics
+    /// If it does not end, or not well.
+    pub fn stop(mut self) -> String {
+        self.signal(Signal::TERM);
+        self.wait_for_end(STOP_S)
+    }
+}
+
+/// What a node with this process id has written down.
+fn addresses(data_dir: &Path, pid: u32) -> Option<[SocketAddr; 3]> {
+    let text = std::fs::read(data_dir.join("node.json")).ok()?;
+    let json: serde_json::Value = serde_json::from_slice(&text).ok()?;
+    if json["pid"] != pid {
+        return None;
+    }
+    let [rtmp, http, internal] = ["rtmp", "http", "internal"].map(|name| json[name].as_str());
+    Some([rtmp?.parse().ok()?, http?.parse().ok()?, internal?.parse().ok()?])
+}
