@@ -1,4 +1,4 @@
-use isocast_media::hls::{Segmenter, SegmenterConfig};
+use isocast_media::hls::{Segment, Segmenter, SegmenterConfig};
 use isocast_media::{Frame, UnixMs};
 
 use super::Channel;
@@ -49,7 +49,8 @@ impl<'a> Cutter<'a> {
             Item::Join(gop) => {
                 // A second joining means that frames were missed.
                 if self.joined {
-                    self.segmenter.discontinuity();
+                    let cut = self.segmenter.discontinuity();
+                    self.add(cut);
                 }
                 self.joined = true;
                 gop.header_frames().for_each(|frame| self.push(&frame));
@@ -61,26 +62,29 @@ impl<'a> Cutter<'a> {
     fn take_frame(&mut self, slot: &Slot) {
         if self.epoch != Some(slot.epoch) {
             self.epoch = Some(slot.epoch);
-            if let Some(segment) = self.segmenter.begin(slot.epoch, unix_now()) {
-                self.channel.add(segment);
-            }
+            let cut = self.segmenter.begin(slot.epoch, unix_now());
+            self.add(cut);
         } else if slot.discontinuity {
-            self.segmenter.discontinuity();
+            let cut = self.segmenter.discontinuity();
+            self.add(cut);
         }
         self.push(&slot.frame);
     }
 
     fn push(&mut self, frame: &Frame) {
         match self.segmenter.push(frame) {
-            Ok(segments) => segments
-                .into_iter()
-                .for_each(|segment| self.channel.add(segment)),
+            Ok(cut) => self.add(cut),
             Err(error) => tracing::debug!(%error, "a frame is left out of HLS"),
         }
     }
 
     fn finish(&mut self) {
-        if let Some(segment) = self.segmenter.finish() {
+        let cut = self.segmenter.finish();
+        self.add(cut);
+    }
+
+    fn add(&self, segment: Option<Segment>) {
+        if let Some(segment) = segment {
             self.channel.add(segment);
         }
     }

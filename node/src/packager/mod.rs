@@ -48,7 +48,7 @@ impl Packager {
         drop(channels);
 
         let config = SegmenterConfig {
-            target_ms: u32::try_from(self.settings.target_ms).unwrap_or(u32::MAX),
+            target_ms: self.settings.target_ms,
             ..SegmenterConfig::default()
         };
         let subscriber = stream.subscribe(Protocol::Packager);
