@@ -77,7 +77,9 @@ impl Clip {
             say(&format!("-f lavfi -i {tone}"));
         }
         if self.has_video() {
-            say("-c:v libx264 -preset veryfast -profile:v high -bf 2 -b_strategy 0 -pix_fmt yuv420p");
+            say(
+                "-c:v libx264 -preset veryfast -profile:v high -bf 2 -b_strategy 0 -pix_fmt yuv420p",
+            );
             say("-b:v 800k -g 30 -keyint_min 30 -sc_threshold 0");
         }
         if self.has_audio() {

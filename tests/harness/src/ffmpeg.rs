@@ -61,7 +61,10 @@ impl Ffmpeg {
     #[must_use]
     pub fn record(&self, options: &[&str], url: &str, file: &Path) -> Process {
         let mut command = self.command();
-        command.args(options).args(["-i", url, "-c", "copy", "-f", "flv", "-y"]).arg(file);
+        command
+            .args(options)
+            .args(["-i", url, "-c", "copy", "-f", "flv", "-y"])
+            .arg(file);
         let name = format!("{} playing {url}", self.name);
         Process::start(&name, &mut command, &file.with_extension("log"))
     }

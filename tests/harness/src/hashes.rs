@@ -35,13 +35,21 @@ pub fn assert_one_run(what: &str, part: &[String], whole: &[String], least: usiz
     if !is_run {
         let start = whole.iter().position(|hash| hash == &part[0]);
         let start = start.unwrap_or_else(|| panic!("{what}: the first one is none of those sent"));
-        let same = part.iter().zip(&whole[start..]).take_while(|(got, sent)| got == sent).count();
-        let found = part.get(same).and_then(|hash| whole.iter().position(|sent| sent == hash));
+        let same = part
+            .iter()
+            .zip(&whole[start..])
+            .take_while(|(got, sent)| got == sent)
+            .count();
+        let found = part
+            .get(same)
+            .and_then(|hash| whole.iter().position(|sent| sent == hash));
         panic!(
             "{what}: {} came back, of {}. They begin with number {start}; after {same} comes {} instead of number {}",
             part.len(),
             whole.len(),
-            found.map_or("something never sent".to_owned(), |at| format!("number {at}")),
+            found.map_or("something never sent".to_owned(), |at| format!(
+                "number {at}"
+            )),
             start + same,
         );
     }
@@ -53,7 +61,9 @@ fn hashes(arguments: &[&str]) -> Vec<String> {
     assert_eq!(output.code, Some(0), "{arguments:?}: {}", output.err);
     // `#` begins a comment; the hash is the last of the comma separated fields.
     let lines = output.out.lines().filter(|line| !line.starts_with('#'));
-    lines.filter_map(|line| Some(line.rsplit(',').next()?.trim().to_owned())).collect()
+    lines
+        .filter_map(|line| Some(line.rsplit(',').next()?.trim().to_owned()))
+        .collect()
 }
 
 #[cfg(test)]

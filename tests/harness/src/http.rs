@@ -39,7 +39,10 @@ impl Answer {
     #[must_use]
     pub fn error_code(&self) -> String {
         let json: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
-        json["error"]["code"].as_str().unwrap_or_default().to_owned()
+        json["error"]["code"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 }
 
@@ -63,9 +66,11 @@ pub fn request(
     body: &[u8],
 ) -> Answer {
     let asked = format!("{method} {path}");
-    let mut answer = open(to, method, path, headers, body)
+    let mut answer =
+        open(to, method, path, headers, body).unwrap_or_else(|error| panic!("{asked}: {error}"));
+    answer
+        .read_to_end()
         .unwrap_or_else(|error| panic!("{asked}: {error}"));
-    answer.read_to_end().unwrap_or_else(|error| panic!("{asked}: {error}"));
     answer.finish()
 }
 
@@ -88,7 +93,10 @@ pub fn open(
     let mut socket = TcpStream::connect_timeout(&to, PATIENCE)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {to}\r\n");
-    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("connection")) {
+    if !headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("connection"))
+    {
         text += "Connection: close\r\n";
     }
     for (name, value) in headers {
@@ -113,7 +121,9 @@ fn read_head(mut socket: TcpStream) -> std::io::Result<Stream> {
     };
     let text = String::from_utf8_lossy(&raw[..end]).into_owned();
     let mut lines = text.lines();
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok());
+    let status = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1)?.parse().ok());
     let headers = lines.filter_map(|line| line.split_once(':'));
     let headers = headers.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
     let head = Answer {
@@ -142,7 +152,11 @@ impl Stream {
             if body.len() >= bytes {
                 return body;
             }
-            assert!(Instant::now() < give_up, "{} bytes within {seconds} s", body.len());
+            assert!(
+                Instant::now() < give_up,
+                "{} bytes within {seconds} s",
+                body.len()
+            );
             if read_some(&mut self.socket, &mut self.raw).unwrap_or(0) == 0 {
                 return body;
             }
@@ -151,7 +165,10 @@ impl Stream {
 
     /// Reads to the end.
     pub fn read_to_end(&mut self) -> std::io::Result<()> {
-        let sized = self.head.header("content-length").and_then(|size| size.parse().ok());
+        let sized = self
+            .head
+            .header("content-length")
+            .and_then(|size| size.parse().ok());
         while sized.is_none_or(|size: usize| self.raw.len() < size) {
             if read_some(&mut self.socket, &mut self.raw)? == 0 {
                 break;
@@ -189,7 +206,10 @@ fn unchunk(mut raw: &[u8]) -> Vec<u8> {
     while let Some(line) = raw.windows(2).position(|two| two == b"\r\n") {
         let size = std::str::from_utf8(&raw[..line]).unwrap_or_default();
         let size = usize::from_str_radix(size.split(';').next().unwrap_or_default(), 16);
-        let Some(chunk) = size.ok().and_then(|size| raw.get(line + 2..line + 2 + size)) else {
+        let Some(chunk) = size
+            .ok()
+            .and_then(|size| raw.get(line + 2..line + 2 + size))
+        else {
             break;
         };
         if chunk.is_empty() {

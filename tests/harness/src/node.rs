@@ -68,15 +68,25 @@ impl Node {
     fn start_in(scratch: Scratch, options: &NodeOptions) -> Self {
         let data_dir = scratch.file("data");
         let mut command = Command::new(node_binary());
-        command.current_dir(scratch.path()).arg("--data-dir").arg(&data_dir);
+        command
+            .current_dir(scratch.path())
+            .arg("--data-dir")
+            .arg(&data_dir);
         let free = ["rtmp", "http", "internal"].map(|name| format!("listen.{name}=127.0.0.1:0"));
-        let quick = ["node.drain_delay_s=0".to_owned(), "log.format=json".to_owned()];
+        let quick = [
+            "node.drain_delay_s=0".to_owned(),
+            "log.format=json".to_owned(),
+        ];
         for setting in free.iter().chain(&quick).chain(&options.settings) {
             command.args(["--set", setting]);
         }
         let mut process = Process::start("isocast-node", &mut command, &scratch.file("node.log"));
         let addresses = wait::until("the node's addresses", START_S, || {
-            assert!(process.is_running(), "the node has ended: {}", process.log());
+            assert!(
+                process.is_running(),
+                "the node has ended: {}",
+                process.log()
+            );
             addresses(&data_dir, process.id())
         });
         let [rtmp, http, internal] = addresses;
@@ -89,7 +99,10 @@ impl Node {
             rtmp,
             http,
             internal,
-            token: token.expect("a node that runs has a token").trim().to_owned(),
+            token: token
+                .expect("a node that runs has a token")
+                .trim()
+                .to_owned(),
             data_dir,
             scratch,
         }
@@ -131,7 +144,10 @@ impl Node {
         let body = json!({"id": id, "playback": playback, "on_conflict": on_conflict});
         let answer = self.operator("POST", "/api/v1/rooms", body.to_string().as_bytes());
         assert_eq!(answer.status, 201, "{}", answer.text());
-        let key = answer.json()["stream_key"].as_str().unwrap_or_default().to_owned();
+        let key = answer.json()["stream_key"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         Room {
             id: id.to_owned(),
             key,
@@ -142,7 +158,10 @@ impl Node {
     #[must_use]
     pub fn operator(&self, method: &str, path: &str, body: &[u8]) -> Answer {
         let bearer = format!("Bearer {}", self.token);
-        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+        let headers = [
+            ("Authorization", bearer.as_str()),
+            ("Content-Type", "application/json"),
+        ];
         http::request(self.http, method, path, &headers, body)
     }
 
@@ -255,5 +274,9 @@ fn addresses(data_dir: &Path, pid: u32) -> Option<[SocketAddr; 3]> {
         return None;
     }
     let [rtmp, http, internal] = ["rtmp", "http", "internal"].map(|name| json[name].as_str());
-    Some([rtmp?.parse().ok()?, http?.parse().ok()?, internal?.parse().ok()?])
+    Some([
+        rtmp?.parse().ok()?,
+        http?.parse().ok()?,
+        internal?.parse().ok()?,
+    ])
 }

@@ -67,7 +67,10 @@ mod tests {
         let expected = Playlist {
             media_sequence: 7,
             target_s: 2,
-            segments: vec![segment(7, "1/7.ts", 2.0, false), segment(8, "2/8.ts", 1.5, true)],
+            segments: vec![
+                segment(7, "1/7.ts", 2.0, false),
+                segment(8, "2/8.ts", 1.5, true),
+            ],
             has_ended: true,
         };
         assert_eq!(parse(text), expected);

@@ -91,7 +91,10 @@ impl Process {
 
     fn look(&mut self) -> Option<ExitStatus> {
         if self.ended.is_none() {
-            self.ended = self.child.try_wait().expect("our own child can be waited for");
+            self.ended = self
+                .child
+                .try_wait()
+                .expect("our own child can be waited for");
         }
         self.ended
     }

@@ -44,8 +44,12 @@ impl Peer {
 
     fn call(to: SocketAddr, name: &str, role: Role) -> Self {
         let socket = TcpStream::connect_timeout(&to, PATIENCE).expect("the node listens");
-        socket.set_nodelay(true).expect("a connected socket takes options");
-        socket.set_write_timeout(Some(PATIENCE)).expect("a connected socket takes options");
+        socket
+            .set_nodelay(true)
+            .expect("a connected socket takes options");
+        socket
+            .set_write_timeout(Some(PATIENCE))
+            .expect("a connected socket takes options");
         let call = Call {
             tc_url: format!("rtmp://{to}/live"),
             app: "live".into(),
@@ -66,7 +70,10 @@ impl Peer {
         let give_up = Instant::now() + Duration::from_secs(seconds);
         let mut buffer = [0; 16 << 10];
         loop {
-            let event = self.caller.next_event(Instant::now()).expect("the node speaks RTMP");
+            let event = self
+                .caller
+                .next_event(Instant::now())
+                .expect("the node speaks RTMP");
             let output = self.caller.take_output();
             if !output.is_empty() && self.socket.write_all(&output).is_err() {
                 return Reply::Closed;
@@ -76,7 +83,9 @@ impl Peer {
             }
             let left = give_up.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "the node said nothing for {seconds} s");
-            self.socket.set_read_timeout(Some(left)).expect("a connected socket takes options");
+            self.socket
+                .set_read_timeout(Some(left))
+                .expect("a connected socket takes options");
             match self.socket.read(&mut buffer) {
                 Ok(0) => return Reply::Closed,
                 Ok(count) => self.caller.receive(&buffer[..count]),
@@ -102,7 +111,9 @@ impl Peer {
     pub fn expect_refusal(&mut self, seconds: u64) -> (String, String) {
         loop {
             match self.next(seconds) {
-                Reply::Event(CallerEvent::Refused { code, description }) => return (code, description),
+                Reply::Event(CallerEvent::Refused { code, description }) => {
+                    return (code, description);
+                }
                 Reply::Event(CallerEvent::Media(_)) => {}
                 other => panic!("not refused: {other:?}"),
             }
