@@ -44,8 +44,9 @@ bench: tools build ## Measure latency and load, beside nginx-rtmp and a plain wr
 	tests/bench/run
 
 .PHONY: fuzz
-fuzz: tools ## Look for new crashes in the parsers, FUZZ_S seconds each (180)
-	tests/fuzz/run $(FUZZ_S)
+fuzz: tools ## Look for crashes in every parser, FUZZ_S seconds each (180), then for planted bugs
+	@for target in $$(ls tests/fuzz/corpus); do tests/fuzz/run $$target $(FUZZ_S); done
+	tests/fuzz/planted/run
 
 .PHONY: tools
 tools: ## Install what the tests and checks need and this machine has not

@@ -5,7 +5,7 @@ use isocast_media::{
     amf0,
     rtmp::{
         Error,
-        message::{Body, Part, aggregate_parts, media_type_id},
+        message::{Body, Part, Parts, media_type_id},
     },
 };
 
@@ -41,13 +41,22 @@ pub fn target(data: &[u8]) -> &'static str {
 fn check_aggregate(aggregate: &Bytes) -> Result<(), Error> {
     /// Late enough that some parts wrap.
     const TIMESTAMP: u32 = u32::MAX - 100;
-    let parts = aggregate_parts(aggregate.clone(), TIMESTAMP)?;
+    let parts = parts(aggregate.clone(), TIMESTAMP)?;
     let written = write_aggregate(&parts);
     assert!(written.len() <= aggregate.len() + 4, "an aggregate grew");
     // Times are relative to the first part, which a part of no use may have been.
     let first = parts.first().map_or(TIMESTAMP, |part| part.timestamp);
-    assert_eq!(aggregate_parts(written, first), Ok(parts));
+    assert_eq!(self::parts(written, first), Ok(parts));
     Ok(())
+}
+
+fn parts(aggregate: Bytes, timestamp: u32) -> Result<Vec<Part>, Error> {
+    let mut rest = Parts::new(aggregate, timestamp);
+    let mut parts = Vec::new();
+    while let Some(part) = rest.next_part()? {
+        parts.push(part);
+    }
+    Ok(parts)
 }
 
 fn write_aggregate(parts: &[Part]) -> Bytes {
