@@ -244,7 +244,7 @@ mod tests {
             &[
                 (0.0, Video, 0, at(1000)),
                 (20.0, Video, 20_000, at(21_000)),
-                (23.0, Audio, 7, joined_first(24_000)),
+                (23.0, Audio, 7, at(24_000)),
                 (23.0, Video, 0, joined(23_993)),
                 (23.1, Video, 40, at(24_033)),
             ],
@@ -253,16 +253,11 @@ mod tests {
         // The gap is never shown longer than 15 s.
         check(
             &[
-                (0.0, Video, 0, at(1000)),
+                (0.0, Video, 5000, at(1000)),
                 (3600.0, Video, 0, joined(16_000)),
             ],
             &[1],
         );
-    }
-
-    /// A track's first frame ever has nothing to break with.
-    fn joined_first(time: i64) -> Place {
-        at(time)
     }
 
     #[test]

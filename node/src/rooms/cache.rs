@@ -94,7 +94,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_change_shows_at_once_when_told_and_later_when_not() {
-        let store = Arc::new(Memory::default());
+        let store = Arc::new(Memory::new());
         let cache = Cache::new(store.clone());
         let id = RoomId::parse("a").unwrap();
         let start = Instant::now();
