@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,13 +19,23 @@ const STOP_S: u64 = 15;
 /// What a test wants different from the defaults.
 #[derive(Clone, Debug, Default)]
 pub struct NodeOptions {
-    settings: Vec<String>,
+    /// By key, for a key may be set only once.
+    settings: BTreeMap<String, String>,
 }
+
+/// Free ports, and nothing to wait for at the end.
+const ALWAYS: [(&str, &str); 5] = [
+    ("listen.rtmp", "127.0.0.1:0"),
+    ("listen.http", "127.0.0.1:0"),
+    ("listen.internal", "127.0.0.1:0"),
+    ("node.drain_delay_s", "0"),
+    ("log.format", "json"),
+];
 
 impl NodeOptions {
     #[must_use]
     pub fn set(mut self, key: &str, value: impl std::fmt::Display) -> Self {
-        self.settings.push(format!("{key}={value}"));
+        self.settings.insert(key.to_owned(), value.to_string());
         self
     }
 
@@ -72,13 +83,12 @@ impl Node {
             .current_dir(scratch.path())
             .arg("--data-dir")
             .arg(&data_dir);
-        let free = ["rtmp", "http", "internal"].map(|name| format!("listen.{name}=127.0.0.1:0"));
-        let quick = [
-            "node.drain_delay_s=0".to_owned(),
-            "log.format=json".to_owned(),
-        ];
-        for setting in free.iter().chain(&quick).chain(&options.settings) {
-            command.args(["--set", setting]);
+        let mut settings = options.settings.clone();
+        for (key, value) in ALWAYS {
+            settings.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+        }
+        for (key, value) in settings {
+            command.arg("--set").arg(format!("{key}={value}"));
         }
         let mut process = Process::start("isocast-node", &mut command, &scratch.file("node.log"));
         let addresses = wait::until("the node's addresses", START_S, || {
