@@ -89,10 +89,7 @@ impl Timeline {
                 }
                 (clock.offset_ms, false)
             }
-            _ => (
-                self.new_offset(track, frame.dts, now),
-                self.head.is_some() && known.is_some(),
-            ),
+            _ => self.new_offset(track, frame.dts, now),
         };
         let mut time = frame.dts + offset_ms;
         if let Some(clock) = known {
@@ -123,22 +120,25 @@ impl Timeline {
     }
 
     /// Joins a clock: to the other track's, where both show about the same time, else to the end
-    /// of what was carried.
-    fn new_offset(&mut self, track: Track, first: MediaMs, now: Instant) -> i64 {
+    /// of what was carried. True where that breaks the timeline: of two tracks that jump together
+    /// only the first does, and a track that is new beside another has nothing to break with.
+    fn new_offset(&mut self, track: Track, first: MediaMs, now: Instant) -> (i64, bool) {
         let other = match track {
             Track::Video => self.audio,
             _ => self.video,
         };
         let Some((head, _)) = self.head else {
-            return MediaMs(ORIGIN_MS) - first;
+            return (MediaMs(ORIGIN_MS) - first, false);
         };
-        if let Some(other) = other.filter(|other| !other.stale) {
+        let other = other.filter(|other| !other.stale);
+        if let Some(other) = other {
             let by_other = first + other.offset_ms;
             if (by_other - head).abs() <= RESEND_MS {
-                return other.offset_ms;
+                return (other.offset_ms, false);
             }
         }
-        head + self.gap_ms(now).clamp(1, GAP_MS_MAX) - first
+        let breaks = other.is_none() || self.clock(track).is_some();
+        (head + self.gap_ms(now).clamp(1, GAP_MS_MAX) - first, breaks)
     }
 
     /// Wall time since the last frame was placed.
@@ -244,8 +244,8 @@ mod tests {
             &[
                 (0.0, Video, 0, at(1000)),
                 (20.0, Video, 20_000, at(21_000)),
-                (23.0, Audio, 7, at(24_000)),
-                (23.0, Video, 0, joined(23_993)),
+                (23.0, Audio, 7, joined(24_000)),
+                (23.0, Video, 0, at(23_993)),
                 (23.1, Video, 40, at(24_033)),
             ],
             &[2],
@@ -297,9 +297,9 @@ mod tests {
                 (0.00, Audio, 0, at(1000)),
                 (0.04, Video, 40, at(1040)),
                 (0.04, Video, 86_400_040, joined(1041)),
-                (0.04, Audio, 86_400_020, joined(1021)),
+                (0.04, Audio, 86_400_020, at(1021)),
                 (0.08, Video, 80, joined(1081)),
-                (0.08, Audio, 90, joined(1091)),
+                (0.08, Audio, 90, at(1091)),
             ],
             &[],
         );
