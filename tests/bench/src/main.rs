@@ -6,6 +6,7 @@
 mod calling;
 mod clock;
 mod cores;
+mod network;
 mod percentiles;
 mod proc;
 mod publisher;
@@ -68,10 +69,18 @@ struct Arguments {
     /// Write one line of JSON per run
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Stay in the machine's network, whatever its TCP is set to
+    #[arg(long)]
+    open_network: bool,
+    #[arg(long, hide = true)]
+    inside_own_network: bool,
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    if !arguments.open_network && !arguments.inside_own_network {
+        network::enter()?;
+    }
     let cases = cases(&arguments)?;
     let mut json = open_json(&arguments)?;
     cores::keep_process_on(cores::TOOL)?;
@@ -100,7 +109,8 @@ fn main() -> anyhow::Result<()> {
             }
         }
     }
-    print!("{}", report::table(&runs));
+    let network = network::description(arguments.inside_own_network);
+    print!("{}", report::table(&runs, &network));
     Ok(())
 }
 
@@ -149,4 +159,34 @@ fn keep(json: &mut Option<File>, run: &Run) -> anyhow::Result<()> {
         writeln!(file, "{line}").context("the JSON file cannot be written")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tool_begun_anew_knows_where_it_is() {
+        for (inside, arguments) in [(true, &["bench", network::INSIDE][..]), (false, &["bench"])] {
+            let arguments = Arguments::try_parse_from(arguments).expect("arguments");
+            assert_eq!(arguments.inside_own_network, inside);
+        }
+    }
+
+    #[test]
+    fn a_server_asked_for_by_name_and_a_node_have_to_be_there() {
+        let cases_of = |flags: &[&str]| {
+            let fixed = ["bench", "--node", "/", "--nginx", "/"];
+            cases(&Arguments::try_parse_from(fixed.iter().chain(flags)).expect("arguments"))
+        };
+        assert!(cases_of(&[]).is_err());
+        assert!(cases_of(&["--server", "nginx"]).is_err());
+        assert_eq!(cases_of(&["--server", "floor"]).expect("cases").len(), 2);
+        assert_eq!(
+            cases_of(&["--server", "floor", "--scenario", "latency"])
+                .expect("cases")
+                .len(),
+            1
+        );
+    }
 }

@@ -94,6 +94,11 @@ fn parse(text: &str) -> Option<Stat> {
     })
 }
 
+/// The process `root` and its descendants, as far as they still run.
+pub(crate) fn tree_ids(root: u32) -> anyhow::Result<Vec<u32>> {
+    Ok(tree(root)?.iter().map(|stat| stat.id).collect())
+}
+
 /// `root` and its descendants, as far as they still run.
 fn tree(root: u32) -> anyhow::Result<Vec<Stat>> {
     let all = fs::read_dir("/proc").context("/proc is not mounted")?;
@@ -221,7 +226,7 @@ mod tests {
     #[test]
     fn this_process_is_found() {
         let me = std::process::id();
-        assert!(tree(me).unwrap().iter().any(|stat| stat.id == me));
+        assert_eq!(tree_ids(me).unwrap().first(), Some(&me));
         assert!(Subject::Tree(me).rss_bytes().unwrap().unwrap() > 0);
         assert!(machine_cpu_s().unwrap() >= own_cpu_s().unwrap());
     }

@@ -11,8 +11,9 @@ use anyhow::{Context, bail};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::proc;
+
 const READY_WITHIN: Duration = Duration::from_secs(10);
-const STOP_WITHIN: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(10);
 /// How much of a log an error shows, in lines.
 const LOG_LINES: usize = 5;
@@ -65,21 +66,16 @@ impl Process {
     pub(super) fn id(&self) -> u32 {
         self.child.id()
     }
-
-    /// Asks it to end: only the process itself can end its children.
-    fn terminate(&self) {
-        let id = self.child.id().to_string();
-        let _ = Command::new("kill").args(["-TERM", &id]).status();
-    }
 }
 
 impl Drop for Process {
+    /// At once: what it served was made up, and a drain would only take time.
     fn drop(&mut self) {
-        self.terminate();
-        let deadline = Instant::now() + STOP_WITHIN;
-        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
-            std::thread::park_timeout(PAUSE);
-        }
+        let ids = proc::tree_ids(self.child.id()).unwrap_or_default();
+        let _ = Command::new("kill")
+            .arg("-KILL")
+            .args(ids.iter().map(u32::to_string))
+            .status();
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
