@@ -16,6 +16,7 @@ mod scenario;
 mod server;
 mod stamp;
 mod stream;
+mod table;
 mod viewer;
 mod window;
 
@@ -32,7 +33,7 @@ use crate::server::{Kind, Place};
 
 /// Measure a node beside nginx-rtmp and plain writes.
 #[derive(Debug, Parser)]
-#[command(name = "isocast-bench", version)]
+#[command(name = "isocast-bench", version, args_override_self = true)]
 struct Arguments {
     /// The node to measure
     #[arg(
@@ -110,7 +111,7 @@ fn main() -> anyhow::Result<()> {
         }
     }
     let network = network::description(arguments.inside_own_network);
-    print!("{}", report::table(&runs, &network));
+    print!("{}", table::of_runs(&runs, &network));
     Ok(())
 }
 
