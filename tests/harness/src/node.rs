@@ -85,7 +85,9 @@ impl Node {
             .arg(&data_dir);
         let mut settings = options.settings.clone();
         for (key, value) in ALWAYS {
-            settings.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+            settings
+                .entry(key.to_owned())
+                .or_insert_with(|| value.to_owned());
         }
         for (key, value) in settings {
             command.arg("--set").arg(format!("{key}={value}"));
