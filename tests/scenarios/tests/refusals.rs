@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use isocast_harness::{Clip, Ffmpeg, Node, Peer, Process, Room, Signal};
+use isocast_harness::{Clip, Ffmpeg, Node, Peer, Process, Room, Signal, wait};
 
 const BAD_NAME: &str = "NetStream.Publish.BadName";
 
@@ -121,6 +121,14 @@ fn a_newcomer_wins_over_a_publisher_that_has_fallen_silent() {
     let node = Node::start();
     let (room, mut first) = live(&node, "silent", "refuse");
     first.signal(Signal::STOP);
+    // What the stopped one has already sent would still count as a frame.
+    let (mut taken, mut same) = (0.0, 0);
+    wait::until("the last of its frames", 10, || {
+        let before = std::mem::replace(&mut taken, messages_taken(&node));
+        same = if taken == before { same + 1 } else { 0 };
+        // Looks come 20 ms apart, its frames did too.
+        (same >= 15).then_some(())
+    });
     let began = Instant::now();
     let mut second = Peer::publish(node.rtmp, &room.key);
     second.expect_start();
@@ -132,6 +140,10 @@ fn a_newcomer_wins_over_a_publisher_that_has_fallen_silent() {
     first.signal(Signal::CONT);
     first.wait(10);
     node.stop();
+}
+
+fn messages_taken(node: &Node) -> f64 {
+    node.metric("isocast_packet_processing_duration_seconds_count")
 }
 
 #[test]
