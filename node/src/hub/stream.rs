@@ -220,6 +220,7 @@ impl Stream {
         let held = now.saturating_duration_since(inner.state_since);
         if inner.state == State::Interrupted && held >= self.limits.hold {
             inner.ring.clear();
+            inner.timeline.end();
             self.enter(&mut inner, State::Ended, now);
         }
     }

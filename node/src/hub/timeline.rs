@@ -66,6 +66,11 @@ impl Timeline {
         }
     }
 
+    /// The stream is over: whoever comes next resends nothing, for viewers have nothing of it left.
+    pub(super) fn end(&mut self) {
+        self.recent.clear();
+    }
+
     pub(super) fn place(&mut self, frame: &Frame, now: Instant) -> Place {
         let track = frame.track();
         if track == Track::Data || !frame.is_media() {
@@ -287,6 +292,18 @@ mod tests {
         other.data = Bytes::from_static(b"another picture");
         let now = start + Duration::from_secs(3);
         assert_eq!(timeline.place(&other, now), joined(6000));
+    }
+
+    #[test]
+    fn after_the_end_the_same_frames_are_shown_again() {
+        let start = Instant::now();
+        let mut timeline = Timeline::default();
+        timeline.place(&frame(Video, 0), start);
+        timeline.place(&frame(Video, 2000), start);
+        timeline.end();
+        timeline.restart();
+        let now = start + Duration::from_secs(20);
+        assert_eq!(timeline.place(&frame(Video, 0), now), joined(18_000));
     }
 
     #[test]
