@@ -8,7 +8,7 @@ const CYCLES: usize = 1000;
 const WARM_UP: usize = 100;
 const ALLOWED_KIB: i64 = 8 << 10;
 const SAMPLE_EVERY: usize = 25;
-const ROOMS: usize = 8;
+const ROOMS: usize = 2;
 
 #[test]
 fn a_thousand_publishers_and_players_leave_no_memory_behind() {

@@ -1,5 +1,6 @@
 //! What is published comes back: every picture and every sound, unchanged and in order.
 
+use std::process::Command;
 use std::thread;
 
 use isocast_harness::clip::{AUDIO_PACKETS_IN_10_S, SECONDS, VIDEO_FRAMES_IN_10_S};
@@ -102,7 +103,7 @@ fn rtmpdump_plays() {
     node.wait_for_live(&room);
 
     let file = node.file("dump.flv");
-    let mut command = std::process::Command::new(tool("rtmpdump"));
+    let mut command = Command::new(tool("rtmpdump"));
     command
         .args(["--live", "--rtmp", &node.rtmp_url(&room), "--flv"])
         .arg(&file);
@@ -112,19 +113,19 @@ fn rtmpdump_plays() {
 
     let (got, sent) = (hashes::video_frames(&file), hashes::video_frames(&clip));
     hashes::assert_one_run("rtmpdump, pictures", &got, &sent, VIDEO_FRAMES_IN_10_S);
-    let probe = run(std::process::Command::new(tool("ffprobe"))
-        .args([
-            "-v",
-            "error",
-            "-show_entries",
-            "stream=codec_name",
-            "-of",
-            "csv=p=0",
-        ])
-        .arg(&file));
-    assert_eq!(
-        (probe.out.as_str(), probe.err.as_str()),
-        ("h264\naac\n", "")
-    );
+    let mut probe = Command::new(tool("ffprobe"));
+    probe.args([
+        "-v",
+        "error",
+        "-show_entries",
+        "stream=codec_name",
+        "-of",
+        "csv=p=0",
+    ]);
+    let probe = run(probe.arg(&file));
+    assert_eq!(probe.err, "");
+    // ffprobe also takes a description that does not stand at time 0 for a track of text.
+    let tracks: Vec<_> = probe.out.lines().filter(|codec| *codec != "text").collect();
+    assert_eq!(tracks, ["h264", "aac"]);
     node.stop();
 }
