@@ -17,6 +17,7 @@ help: ## List these commands
 
 .PHONY: demo
 demo: $(CLIP) build ## Stream a test picture into a node and print where to watch it; Ctrl-C ends it
+	@.ci/tools demo
 	@demo/run $(CLIP)
 
 .PHONY: build
