@@ -26,6 +26,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::report::Run;
 use crate::scenario::{Case, Scenario};
@@ -88,31 +89,65 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let mut runs = Vec::new();
-    for repeat in 1..=arguments.repeats {
-        for case in &cases {
-            for attempt in 0..=arguments.retries {
-                let run = runtime
-                    .block_on(run::run(
-                        case,
-                        &place(&arguments),
-                        arguments.seconds,
-                        repeat,
-                    ))
-                    .with_context(|| format!("{case}, repeat {repeat}"))?;
-                eprintln!("{}", run.line());
-                keep(&mut json, &run)?;
-                let last = attempt == arguments.retries || run.disturbed.is_none();
-                if last {
-                    runs.push(run);
-                    break;
-                }
-            }
+    let runs = runtime.block_on(async {
+        tokio::select! {
+            runs = run_all(&arguments, &cases, &mut json) => runs,
+            // What runs is dropped, and its server with it.
+            () = interrupted() => bail!("interrupted"),
         }
-    }
+    })?;
     let network = network::description(arguments.inside_own_network);
     print!("{}", table::of_runs(&runs, &network));
     Ok(())
+}
+
+async fn run_all(
+    arguments: &Arguments,
+    cases: &[Case],
+    json: &mut Option<File>,
+) -> anyhow::Result<Vec<Run>> {
+    let mut runs = Vec::new();
+    for repeat in 1..=arguments.repeats {
+        for case in cases {
+            runs.push(run_undisturbed(arguments, case, repeat, json).await?);
+        }
+    }
+    Ok(runs)
+}
+
+/// Runs a case again while others disturb it and retries are left.
+async fn run_undisturbed(
+    arguments: &Arguments,
+    case: &Case,
+    repeat: u32,
+    json: &mut Option<File>,
+) -> anyhow::Result<Run> {
+    let mut retries_left = arguments.retries;
+    loop {
+        let run = run::run(case, &place(arguments), arguments.seconds, repeat)
+            .await
+            .with_context(|| format!("{case}, repeat {repeat}"))?;
+        eprintln!("{}", run.line());
+        keep(json, &run)?;
+        if run.disturbed.is_none() || retries_left == 0 {
+            return Ok(run);
+        }
+        retries_left -= 1;
+    }
+}
+
+/// Ctrl-C, or `kill`.
+async fn interrupted() {
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => signal.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated => {}
+    }
 }
 
 /// What is asked for and can be run here, in the order of the table.
