@@ -23,6 +23,7 @@ mod window;
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Parser;
@@ -78,20 +79,29 @@ struct Arguments {
     inside_own_network: bool,
 }
 
-fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    match measure(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     if !arguments.open_network && !arguments.inside_own_network {
         network::enter()?;
     }
-    let cases = cases(&arguments)?;
-    let mut json = open_json(&arguments)?;
+    let cases = cases(arguments)?;
+    let mut json = open_json(arguments)?;
     cores::keep_process_on(cores::TOOL)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let runs = runtime.block_on(async {
         tokio::select! {
-            runs = run_all(&arguments, &cases, &mut json) => runs,
+            runs = run_all(arguments, &cases, &mut json) => runs,
             // What runs is dropped, and its server with it.
             () = interrupted() => bail!("interrupted"),
         }
