@@ -88,6 +88,7 @@ impl Entry {
 mod tests {
     use isocast_media::UnixMs;
 
+    use super::super::failing::Failing;
     use super::super::memory::Memory;
     use super::super::{NewRoom, OnConflict, Playback};
     use super::*;
@@ -120,5 +121,24 @@ mod tests {
         assert_eq!(cache.get(&id, soon).await.unwrap(), Some(room));
         cache.forget(&id);
         assert_eq!(cache.get(&id, soon).await.unwrap(), None);
+    }
+    #[tokio::test]
+    async fn a_store_that_fails_says_so_for_rooms_that_are_not_known() {
+        let cache = Cache::new(Arc::new(Failing));
+        let id = RoomId::parse("a").unwrap();
+        let start = Instant::now();
+        assert!(cache.get(&id, start).await.is_err());
+
+        let room = Room {
+            id: id.clone(),
+            playback: Playback::Public,
+            on_conflict: OnConflict::Refuse,
+            created_at: UnixMs(1),
+            key_generation: 1,
+        };
+        cache.keep(&id, Some(room.clone()), start);
+        let stale = start + FRESH;
+        assert_eq!(cache.get(&id, stale).await.unwrap(), Some(room));
+        assert!(cache.get(&id, start + USABLE).await.is_err());
     }
 }
