@@ -87,8 +87,8 @@ impl Hub {
         let mut streams = self.lock();
         let stream = match streams.get(&claim.room) {
             Some(stream) => Arc::clone(stream),
-            None if streams.len() >= self.limits.streams_max => return Err(Full(streams.len())),
             None => {
+                self.make_place(&mut streams)?;
                 let stream = Arc::new(Stream::new(claim.room.clone(), self.limits, now));
                 streams.insert(claim.room.clone(), Arc::clone(&stream));
                 stream
@@ -96,6 +96,21 @@ impl Hub {
         };
         let publisher = Publisher::start(Arc::clone(&stream), claim, now);
         Ok((publisher, stream))
+    }
+
+    /// Streams that are over give way to new ones, the longest unused first.
+    fn make_place(&self, streams: &mut HashMap<RoomId, Arc<Stream>>) -> Result<(), Full> {
+        if streams.len() < self.limits.streams_max {
+            return Ok(());
+        }
+        let ended = streams
+            .values()
+            .filter(|stream| stream.state() == State::Ended);
+        let oldest = ended.min_by_key(|stream| stream.last_use());
+        let oldest = oldest.map(|stream| stream.room().clone());
+        let gone = oldest.and_then(|room| streams.remove(&room));
+        gone.ok_or(Full(streams.len()))?.end();
+        Ok(())
     }
 
     /// Ends a room's stream at once, for its viewers too: the room is gone.

@@ -26,12 +26,17 @@ pub(crate) struct Slot {
     /// The timeline was joined anew here: what follows need not continue what was before.
     pub discontinuity: bool,
     sequence: u64,
-    /// Bytes of all frames up to and with this one, since the stream began.
+    /// What all frames up to and with this one cost, since the stream began.
     end_bytes: u64,
     serialised: [OnceLock<Bytes>; Wire::COUNT],
 }
 
 impl Slot {
+    #[cfg(test)]
+    pub(super) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
     /// The frame as `wire` carries it: made by `write` at first need, once for all viewers.
     pub(crate) fn serialised(&self, wire: Wire, write: impl FnOnce(&Frame) -> Bytes) -> Bytes {
         self.serialised[wire as usize]
@@ -46,6 +51,9 @@ const GOPS_MIN: usize = 2;
 const KEPT_MS_MIN: i64 = 5000;
 /// Without video, viewers can join at any frame; this is how often a place for it is made.
 const AUDIO_GOP_MS: i64 = 1000;
+/// What a frame costs beside its bytes: a slot and maybe a GOP, some 200 and 300 bytes. Without it
+/// frames of one byte would fill memory long before the ring counts as full.
+const FRAME_COST_BYTES: usize = 512;
 
 /// The recent frames of a stream: two GOPs or 5 s, whichever is longer, within a bound of bytes.
 #[derive(Debug)]
@@ -99,7 +107,7 @@ impl Ring {
             let gop = Gop::new(self.next_sequence, frame.dts, self.headers.clone());
             self.gops.push_back(Arc::new(gop));
         }
-        self.end_bytes += frame.data.len() as u64;
+        self.end_bytes += cost(&frame);
         self.slots.push_back(Arc::new(Slot {
             frame,
             epoch,
@@ -160,7 +168,7 @@ impl Ring {
     pub(super) fn held_bytes(&self) -> u64 {
         let first = self.slots.front();
         first.map_or(0, |slot| {
-            self.end_bytes - slot.end_bytes + slot.frame.data.len() as u64
+            self.end_bytes - slot.end_bytes + cost(&slot.frame)
         })
     }
 
@@ -198,8 +206,12 @@ impl Ring {
     /// milliseconds of media.
     pub(super) fn lag(&self, sequence: u64) -> (u64, i64) {
         self.from(sequence).next().map_or((0, 0), |slot| {
-            let bytes = self.end_bytes - slot.end_bytes + slot.frame.data.len() as u64;
+            let bytes = self.end_bytes - slot.end_bytes + cost(&slot.frame);
             (bytes, self.head_time() - slot.frame.dts)
         })
     }
+}
+
+pub(super) fn cost(frame: &Frame) -> u64 {
+    (frame.data.len() + FRAME_COST_BYTES) as u64
 }

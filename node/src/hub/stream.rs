@@ -157,6 +157,10 @@ impl Stream {
         self.write().last_access = now;
     }
 
+    pub(super) fn last_use(&self) -> Instant {
+        self.read().last_use()
+    }
+
     /// Makes the claim's holder the publisher; the present one learns that it is no longer.
     pub(super) fn begin(&self, claim: &Claim, now: Instant) -> CancellationToken {
         let revoked = CancellationToken::new();
@@ -237,9 +241,8 @@ impl Stream {
     /// True once it has ended and nobody has asked for it for a while; it is gone then.
     pub(super) fn is_forgotten(&self, now: Instant) -> bool {
         let mut inner = self.write();
-        let last_use = inner.state_since.max(inner.last_access);
         let forgotten = inner.state == State::Ended
-            && now.saturating_duration_since(last_use) >= self.limits.remember;
+            && now.saturating_duration_since(inner.last_use()) >= self.limits.remember;
         if forgotten {
             self.enter(&mut inner, State::Gone, now);
         }
@@ -258,6 +261,12 @@ impl Stream {
 
     fn write(&self) -> RwLockWriteGuard<'_, Inner> {
         self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn last_use(&self) -> Instant {
+        self.state_since.max(self.last_access)
     }
 }
 

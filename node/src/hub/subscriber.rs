@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::ring::cost;
 use super::stream::{Head, Inner, State, Stream};
 use super::{Gop, Slot};
 
@@ -85,6 +86,9 @@ pub(crate) enum Item {
 
 /// So many frames are handed over at once: a GOP of a second or two, in one write.
 const ITEMS_MAX: usize = 128;
+/// And no more than this, but for a single larger frame: while a viewer does not take them they
+/// stay in memory, wherever the ring has come to.
+const ITEMS_BYTES_MAX: u64 = 1 << 20;
 /// So many skips within this time, and the viewer is closed.
 const SKIPS_MAX: usize = 3;
 const SKIPS_WITHIN: Duration = Duration::from_secs(30);
@@ -144,7 +148,8 @@ impl Subscriber {
         }
     }
 
-    fn take(&mut self, now: Instant) -> Option<Delivery> {
+    /// What is there now; `None` where there is nothing new.
+    pub(super) fn take(&mut self, now: Instant) -> Option<Delivery> {
         let stream = Arc::clone(self.stream());
         let inner = stream.read();
         let mut items = Vec::new();
@@ -157,15 +162,19 @@ impl Subscriber {
             self.cursor = Some(gop.first());
         }
         let cursor = self.cursor.as_mut()?;
-        let frames = inner.ring.from(*cursor).take(ITEMS_MAX);
-        items.extend(frames.cloned().map(Item::Frame));
-        let last = inner.ring.next_sequence();
-        let taken = items
-            .iter()
-            .filter(|item| matches!(item, Item::Frame(_)))
-            .count();
-        *cursor = (*cursor).max(inner.ring.first_sequence()) + taken as u64;
-        debug_assert!(*cursor <= last);
+        let first = (*cursor).max(inner.ring.first_sequence());
+        let mut taken = 0;
+        let mut bytes = 0;
+        for slot in inner.ring.from(first).take(ITEMS_MAX) {
+            bytes += cost(&slot.frame);
+            if taken > 0 && bytes > ITEMS_BYTES_MAX {
+                break;
+            }
+            items.push(Item::Frame(Arc::clone(slot)));
+            taken += 1;
+        }
+        *cursor = first + taken;
+        debug_assert!(*cursor <= inner.ring.next_sequence());
         (!items.is_empty()).then_some(Delivery::Items(items))
     }
 
