@@ -8,7 +8,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use crate::config::Config;
 use crate::data::Secret;
-use crate::edge::Socket;
+use crate::edge::{Connected, Socket};
 use crate::hub::{Hub, Protocol, Subscriber};
 use crate::metrics::{Metrics, ProtocolLabel, TrafficLabels};
 use crate::packager::Packager;
@@ -31,7 +31,12 @@ pub(crate) struct App {
 
 impl App {
     /// A counted connection with this node's settings.
-    pub(crate) fn socket(&self, tcp: TcpStream, protocol: &'static str) -> std::io::Result<Socket> {
+    pub(crate) fn socket(
+        &self,
+        tcp: TcpStream,
+        protocol: &'static str,
+        connected: Connected,
+    ) -> std::io::Result<Socket> {
         let counter = |direction| {
             let labels = TrafficLabels {
                 protocol,
@@ -40,7 +45,7 @@ impl App {
             self.metrics.bandwidth_bytes.get_or_create_owned(&labels)
         };
         let stall_max = Duration::from_secs(self.config.http.write_stall_s);
-        Socket::new(tcp, stall_max, counter("in"), counter("out"))
+        Socket::new(tcp, connected, stall_max, counter("in"), counter("out"))
     }
 
     /// Counts what a viewer has skipped since `counted`; the new total.
@@ -73,7 +78,7 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    /// Readiness ends and new publishers are sent away; everything else goes on.
+    /// Readiness ends; everything else goes on until load balancers have noticed.
     pub(crate) fn drain(&self) {
         self.draining.cancel();
     }
@@ -82,9 +87,13 @@ impl Stop {
         self.draining.is_cancelled()
     }
 
-    /// Connections are to end.
+    /// New publishers are sent away, and connections are to end.
     pub(crate) fn close(&self) {
         self.closing.cancel();
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.is_cancelled()
     }
 
     pub(crate) fn closing(&self) -> WaitForCancellationFuture<'_> {

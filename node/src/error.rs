@@ -25,14 +25,24 @@ pub(crate) enum Refusal {
     /// Said of a wrong key and of a room that does not exist.
     #[error("there is no such room, or the stream key is wrong")]
     KeyRefused,
-    #[error("publish to `rtmp://HOST/live`: this server has no application `{0}`")]
-    NoApplication(String),
+    /// What the peer asked for is not repeated: encoders' users put stream keys there, and logs
+    /// show this text.
+    #[error("publish to `rtmp://HOST/live`: this server has no other application")]
+    NoApplication,
+    #[error("this address does not take that method")]
+    MethodNotAllowed,
+    #[error("the request's body is too large")]
+    BodyTooLarge,
+    #[error("the request's address is too long")]
+    AddressTooLong,
     #[error("room {0} exists already")]
     AlreadyExists(String),
     #[error("the room is already live: another encoder is sending to it")]
     AlreadyLive,
     #[error("{0} cannot be carried yet: send H.264 video and AAC audio")]
     UnsupportedCodec(String),
+    #[error("no key frame came for a minute: set the encoder's key frame interval to 2 seconds")]
+    NoKeyFrame,
     #[error("HLS is switched off on this server")]
     HlsOff,
     #[error("the stream has only just begun: try again in a moment")]
@@ -58,10 +68,14 @@ impl Refusal {
             Self::Ended => "ended",
             Self::NoSegment => "no_segment",
             Self::KeyRefused => "key_refused",
-            Self::NoApplication(_) => "no_application",
+            Self::NoApplication => "no_application",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::BodyTooLarge => "body_too_large",
+            Self::AddressTooLong => "address_too_long",
             Self::AlreadyExists(_) => "already_exists",
             Self::AlreadyLive => "already_live",
             Self::UnsupportedCodec(_) => "unsupported_codec",
+            Self::NoKeyFrame => "no_key_frame",
             Self::HlsOff => "hls_off",
             Self::NotReady => "not_ready",
             Self::Full => "full",
@@ -72,7 +86,13 @@ impl Refusal {
 
     pub(crate) fn http_status(&self) -> u16 {
         match self {
-            Self::BadRequest(_) | Self::NoApplication(_) | Self::UnsupportedCodec(_) => 400,
+            Self::BadRequest(_)
+            | Self::NoApplication
+            | Self::UnsupportedCodec(_)
+            | Self::NoKeyFrame => 400,
+            Self::MethodNotAllowed => 405,
+            Self::BodyTooLarge => 413,
+            Self::AddressTooLong => 414,
             Self::Unauthorized => 401,
             Self::PlaybackDenied | Self::KeyRefused => 403,
             Self::NoRoom

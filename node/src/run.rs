@@ -14,7 +14,7 @@ use crate::api;
 use crate::app::{App, Stop};
 use crate::config::{Config, Loaded};
 use crate::data::{Folder, Lock, NodeFile};
-use crate::edge::{self, Caps};
+use crate::edge::{self, Caps, Connected};
 use crate::hub::{self, Hub};
 use crate::log;
 use crate::metrics::Metrics;
@@ -164,7 +164,8 @@ fn serve_rtmp(app: &Arc<App>, tasks: &TaskTracker, listener: TcpListener, caps: 
     tasks.spawn(edge::accept(listener, stop, move |tcp, peer| {
         match caps.admit(peer.ip()) {
             Ok(permit) => {
-                tasks_too.spawn(edge::rtmp::serve(Arc::clone(&app), tcp, peer, permit));
+                let connected = Connected::new(&app.metrics, "rtmp", permit, tasks_too.token());
+                tokio::spawn(edge::rtmp::serve(Arc::clone(&app), tcp, peer, connected));
             }
             Err(reason) => {
                 app.metrics.refused("rtmp", reason);
@@ -185,8 +186,9 @@ fn serve_http(
     tasks.spawn(edge::accept(listener, stop, move |tcp, peer| {
         match caps.admit(peer.ip()) {
             Ok(permit) => {
-                let serve = edge::http::serve(Arc::clone(&app), tcp, router.clone(), permit);
-                tasks_too.spawn(serve);
+                let connected = Connected::new(&app.metrics, "http", permit, tasks_too.token());
+                let serve = edge::http::serve(Arc::clone(&app), tcp, router.clone(), connected);
+                tokio::spawn(serve);
             }
             Err(reason) => {
                 app.metrics.refused("http", reason);

@@ -43,6 +43,7 @@ pub(crate) fn public(app: Arc<App>) -> Router {
         )
         .route("/api/v1/rooms/{room}/rotate-key", post(rooms::rotate_key))
         .fallback(nothing_here)
+        .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(
             Arc::clone(&app),
@@ -58,6 +59,7 @@ pub(crate) fn internal(app: Arc<App>) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
         .fallback(nothing_here)
+        .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(
             Arc::clone(&app),
             request::observe,
@@ -67,6 +69,30 @@ pub(crate) fn internal(app: Arc<App>) -> Router {
 
 async fn nothing_here() -> Refusal {
     Refusal::NoRoute
+}
+
+async fn wrong_method() -> Refusal {
+    Refusal::MethodNotAllowed
+}
+
+/// Gives the framework's own refusals, which are plain text, the shape of all others.
+fn explained(response: Response) -> Response {
+    let status = response.status();
+    let is_plain = response.extensions().get::<Refusal>().is_none();
+    if !is_plain {
+        return response;
+    }
+    match status {
+        StatusCode::NOT_FOUND => Refusal::NoRoute,
+        StatusCode::METHOD_NOT_ALLOWED => Refusal::MethodNotAllowed,
+        StatusCode::PAYLOAD_TOO_LARGE => Refusal::BodyTooLarge,
+        StatusCode::INTERNAL_SERVER_ERROR => Refusal::Unavailable("this server"),
+        _ if status.is_client_error() => {
+            Refusal::BadRequest("this is not a request that this address takes".into())
+        }
+        _ => return response,
+    }
+    .into_response()
 }
 
 impl IntoResponse for Refusal {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -25,9 +25,9 @@ pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next:
     let route = route.map_or("none", MatchedPath::as_str).to_owned();
     let mut response = match request.uri().path_and_query() {
         Some(text) if text.as_str().len() > URI_BYTES_MAX => {
-            StatusCode::URI_TOO_LONG.into_response()
+            Refusal::AddressTooLong.into_response()
         }
-        _ => next.run(request).await,
+        _ => super::explained(next.run(request).await),
     };
     response.headers_mut().insert(X_REQUEST_ID, id.clone());
 

@@ -19,7 +19,7 @@ pub(super) async fn create(
     State(app): State<Arc<App>>,
     body: Result<Json<wire::CreateRoom>, JsonRejection>,
 ) -> Result<(StatusCode, Json<wire::CreatedRoom>), Refusal> {
-    let Json(asked) = body.map_err(|error| Refusal::BadRequest(error.body_text()))?;
+    let Json(asked) = body.map_err(unreadable)?;
     let (room, stream_key) = app
         .rooms
         .create(asked.at(unix_now()))
@@ -101,6 +101,13 @@ pub(super) async fn rotate_key(
     app.known_rooms.forget(&id);
     tracing::info!(room = %id, "publish key replaced");
     Ok(Json(wire::RotatedKey { stream_key }))
+}
+
+fn unreadable(error: JsonRejection) -> Refusal {
+    match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Refusal::BodyTooLarge,
+        _ => Refusal::BadRequest(error.body_text()),
+    }
 }
 
 /// What is no id names no room.

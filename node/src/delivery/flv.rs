@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Path, State};
 use axum::http::{HeaderName, header};
@@ -45,11 +46,13 @@ pub(crate) async fn over_http(
 pub(crate) async fn over_websocket(
     State(app): State<Arc<App>>,
     Path(file): Path<String>,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Refusal> {
     /// A viewer has nothing to say but pings and a close.
     const MESSAGE_BYTES_MAX: usize = 4096;
     let stream = named(&app, &file).await?;
+    let upgrade = upgrade
+        .map_err(|_| Refusal::BadRequest("connect to this address with a WebSocket".into()))?;
     let viewing = Viewing::start(&app, &stream, Protocol::WebSocketFlv);
     let upgrade = upgrade
         .max_message_size(MESSAGE_BYTES_MAX)

@@ -28,7 +28,9 @@ pub(crate) async fn document() -> Response {
         Some(file) => answer("index.html", file, "no-cache"),
         None => {
             let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
-            (StatusCode::NOT_FOUND, headers, MISSING).into_response()
+            let mut response = (StatusCode::NOT_FOUND, headers, MISSING).into_response();
+            response.extensions_mut().insert(Refusal::NoRoute);
+            response
         }
     }
 }

@@ -9,9 +9,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::caps::Permit;
+use super::{Connected, Socket};
 use crate::app::App;
-use crate::metrics::ProtocolLabel;
 
 const PROTOCOL: &str = "http";
 /// The first bytes of HTTP/2 with prior knowledge (RFC 9113 §3.4).
@@ -24,6 +23,9 @@ const HTTP2_STREAMS_MAX: u32 = 100;
 const HTTP2_PENDING_RESETS_MAX: usize = 20;
 const HTTP2_PING_EVERY: Duration = Duration::from_secs(30);
 const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// A peer that takes nothing, yet answers pings, may keep what it was about to get in memory for
+/// no longer than this.
+const HTTP2_AGE_MAX: Duration = Duration::from_secs(3600);
 /// Once asked to close, a connection may finish what it sends within this time.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -34,19 +36,19 @@ enum Version {
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(app: Arc<App>, tcp: TcpStream, router: Router, _permit: Permit) {
-    let label = ProtocolLabel { protocol: PROTOCOL };
-    app.metrics.connections_total.get_or_create(&label).inc();
-    app.metrics.connections.get_or_create(&label).inc();
+pub(crate) async fn serve(app: Arc<App>, tcp: TcpStream, router: Router, connected: Connected) {
     let deadline = Instant::now() + Duration::from_secs(app.config.http.header_timeout_s);
     match timeout_at(deadline, version(&tcp)).await {
-        Ok(Some(version)) => converse(&app, tcp, router, version).await,
+        Ok(Some(version)) => {
+            if let Ok(socket) = app.socket(tcp, PROTOCOL, connected) {
+                converse(&app, socket, router, version).await;
+            }
+        }
         Ok(None) => {}
         Err(_) => {
             app.metrics.refused(PROTOCOL, "header_timeout");
         }
     }
-    app.metrics.connections.get_or_create(&label).dec();
 }
 
 /// Which HTTP the first bytes speak; `None` where the other side hangs up first.
@@ -72,10 +74,7 @@ async fn version(tcp: &TcpStream) -> Option<Version> {
     }
 }
 
-async fn converse(app: &Arc<App>, tcp: TcpStream, router: Router, version: Version) {
-    let Ok(socket) = app.socket(tcp, PROTOCOL) else {
-        return;
-    };
+async fn converse(app: &App, socket: Socket, router: Router, version: Version) {
     let io = TokioIo::new(socket);
     let service = TowerToHyperService::new(router);
     match version {
@@ -108,6 +107,7 @@ async fn converse(app: &Arc<App>, tcp: TcpStream, router: Router, version: Versi
             tokio::select! {
                 _ = connection.as_mut() => return,
                 () = app.stop.closing() => connection.as_mut().graceful_shutdown(),
+                () = sleep(HTTP2_AGE_MAX) => connection.as_mut().graceful_shutdown(),
             }
             let _ = tokio::time::timeout(FAREWELL, connection).await;
         }

@@ -2,21 +2,25 @@
 //! each kind of connection runs.
 
 mod caps;
+mod connected;
 pub(crate) mod http;
 pub(crate) mod rtmp;
 mod socket;
 
 pub(crate) use caps::Caps;
+pub(crate) use connected::Connected;
 pub(crate) use socket::Socket;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 /// After a failed accept (out of file descriptors, mostly), nothing is gained by asking at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Such failures come in crowds; one line in this time says enough.
+const FAILURE_LOG_EVERY: Duration = Duration::from_secs(1);
 
 /// Hands every accepted connection to `serve`, until `stop`.
 pub(crate) async fn accept(
@@ -24,6 +28,7 @@ pub(crate) async fn accept(
     stop: CancellationToken,
     mut serve: impl FnMut(TcpStream, SocketAddr),
 ) {
+    let mut logged: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -32,7 +37,10 @@ pub(crate) async fn accept(
         match accepted {
             Ok((socket, peer)) => serve(socket, peer),
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                if logged.is_none_or(|at| at.elapsed() >= FAILURE_LOG_EVERY) {
+                    logged = Some(Instant::now());
+                    tracing::warn!(%error, "connections cannot be accepted");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

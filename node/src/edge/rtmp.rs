@@ -10,14 +10,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep_until, timeout};
 
-use super::Socket;
-use super::caps::Permit;
+use super::{Connected, Socket};
 use crate::app::App;
 use crate::delivery;
 use crate::error::Refusal;
 use crate::hub::{Delivery, Protocol, Subscriber};
 use crate::ingest::{self, Admission, Import, Importer};
-use crate::metrics::ProtocolLabel;
 use crate::rooms::RoomId;
 
 const PROTOCOL: &str = "rtmp";
@@ -47,15 +45,11 @@ impl From<std::io::Error> for End {
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(app: Arc<App>, tcp: TcpStream, peer: SocketAddr, permit: Permit) {
-    let label = ProtocolLabel { protocol: PROTOCOL };
-    app.metrics.connections_total.get_or_create(&label).inc();
-    app.metrics.connections.get_or_create(&label).inc();
-    if let Ok(mut connection) = Connection::new(&app, tcp, peer, permit) {
+pub(crate) async fn serve(app: Arc<App>, tcp: TcpStream, peer: SocketAddr, connected: Connected) {
+    if let Ok(mut connection) = Connection::new(&app, tcp, peer, connected) {
         let end = connection.run().await;
         connection.finish(end).await;
     }
-    app.metrics.connections.get_or_create(&label).dec();
 }
 
 struct Connection {
@@ -63,7 +57,6 @@ struct Connection {
     socket: Socket,
     session: Session,
     peer: SocketAddr,
-    permit: Permit,
     buffer: Box<[u8; READ_BYTES]>,
 }
 
@@ -72,7 +65,7 @@ impl Connection {
         app: &Arc<App>,
         tcp: TcpStream,
         peer: SocketAddr,
-        permit: Permit,
+        connected: Connected,
     ) -> std::io::Result<Self> {
         let settings = &app.config.rtmp;
         let limits = Limits {
@@ -83,11 +76,10 @@ impl Connection {
         };
         let seed = u64::from_ne_bytes(crate::data::random::bytes());
         Ok(Self {
-            socket: app.socket(tcp, PROTOCOL)?,
+            socket: app.socket(tcp, PROTOCOL, connected)?,
             session: Session::new(limits, seed, Instant::now()),
             app: Arc::clone(app),
             peer,
-            permit,
             buffer: Box::new([0; READ_BYTES]),
         })
     }
@@ -116,11 +108,19 @@ impl Connection {
                 .session
                 .next_event(Instant::now())
                 .map_err(End::Broken)?;
-            self.flush().await?;
+            let deadline = self.session.deadline();
+            tokio::select! {
+                biased;
+                flushed = self.flush() => flushed?,
+                // It asks, and does not take the answers.
+                () = wait_until(deadline) => {
+                    self.session.check_deadline(Instant::now()).map_err(End::Broken)?;
+                    return Err(End::Hangup);
+                }
+            }
             if let Some(event) = event {
                 return Ok(event);
             }
-            let deadline = self.session.deadline();
             let read = tokio::select! {
                 read = self.socket.read(&mut self.buffer[..]) => read?,
                 () = wait_until(deadline) => {
@@ -158,7 +158,11 @@ impl Connection {
                 return self.refuse(&refusal, code);
             }
         };
-        self.permit.leave_ip();
+        self.socket.leave_ip();
+        // From here on either the hub's end ends this stream too, or it was over before.
+        if self.app.stop.is_closing() {
+            return self.refuse(&Refusal::Draining, Refusal::Draining.publish_status());
+        }
         self.app.packager.follow(&stream);
         let claim = publisher.claim().clone();
         tracing::info!(room = %claim.room, epoch = claim.epoch, peer = %self.peer, "publishing began");
@@ -177,7 +181,7 @@ impl Connection {
         key: &str,
     ) -> Result<(crate::hub::Publisher, Arc<crate::hub::Stream>), Refusal> {
         self.check_application(application)?;
-        if self.app.stop.is_draining() {
+        if self.app.stop.is_closing() {
             return Err(Refusal::Draining);
         }
         let admission = Admission {
@@ -237,7 +241,7 @@ impl Connection {
                 return self.refuse(&refusal, code);
             }
         };
-        self.permit.leave_ip();
+        self.socket.leave_ip();
         self.session.accept_play();
         self.flush().await?;
         self.deliver(subscriber).await
@@ -272,7 +276,10 @@ impl Connection {
             match delivery {
                 Delivery::Items(items) => {
                     let pieces: Vec<_> = items.iter().map(delivery::rtmp::bytes).collect();
-                    self.socket.write_all_vectored(&pieces).await?;
+                    tokio::select! {
+                        written = self.socket.write_all_vectored(&pieces) => written?,
+                        () = self.app.stop.closing() => return Err(End::Stopped),
+                    }
                     skips_counted =
                         self.app
                             .count_skips(Protocol::Rtmp, &subscriber, skips_counted);
@@ -294,12 +301,7 @@ impl Connection {
         if application == APPLICATION {
             Ok(())
         } else {
-            let shown: String = application
-                .chars()
-                .filter(|c| !c.is_control())
-                .take(64)
-                .collect();
-            Err(Refusal::NoApplication(shown))
+            Err(Refusal::NoApplication)
         }
     }
 

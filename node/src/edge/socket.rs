@@ -9,6 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::Connected;
+
 /// What the kernel may hold for one connection that does not read, in bytes. It doubles this for
 /// its own bookkeeping; 40 Mbit/s over 100 ms of delay still fit.
 const SEND_BUFFER_BYTES: usize = 256 << 10;
@@ -22,11 +24,13 @@ pub(crate) struct Socket {
     stall: Option<Pin<Box<Sleep>>>,
     bytes_in: Counter,
     bytes_out: Counter,
+    connected: Connected,
 }
 
 impl Socket {
     pub(crate) fn new(
         tcp: TcpStream,
+        connected: Connected,
         stall_max: Duration,
         bytes_in: Counter,
         bytes_out: Counter,
@@ -40,7 +44,13 @@ impl Socket {
             stall: None,
             bytes_in,
             bytes_out,
+            connected,
         })
+    }
+
+    /// It has shown what it is for: its address may open others.
+    pub(crate) fn leave_ip(&mut self) {
+        self.connected.permit.leave_ip();
     }
 
     /// Writes all of `pieces` in as few calls as the kernel allows.

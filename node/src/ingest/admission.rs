@@ -1,12 +1,12 @@
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 
 use crate::error::Refusal;
 use crate::hub::{Hub, Publisher, Stream, unix_now};
 use crate::registry::Registry;
-use crate::rooms::{OnConflict, PublishKey, Rooms};
+use crate::rooms::{OnConflict, PublishKey, Room, Rooms};
 
 /// A present publisher that sent nothing for this long has lost its room to a newcomer.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -35,42 +35,259 @@ pub(crate) async fn admit(
         hub,
     } = admission;
     let key = PublishKey::parse(key).map_err(|_| Refusal::KeyRefused)?;
-    let room = rooms.authenticate(&key).await.map_err(|error| {
-        tracing::warn!(%error, "publish keys cannot be checked");
-        Refusal::Unavailable("the room store")
-    })?;
-    let room = room.ok_or(Refusal::KeyRefused)?;
+    let room = authenticate(rooms, &key).await?;
     tracing::debug!(room = %room.id, key = key.fingerprint(), "the key is right");
     if let Some(stream) = hub.stream(&room.id)
         && room.on_conflict == OnConflict::Refuse
+        && outlast(&stream).await? == Outlasted::AfterAWait
     {
-        outlast(&stream).await?;
+        // The room may have been deleted meanwhile, which is one way for its publisher to go.
+        authenticate(rooms, &key).await?;
     }
     let claim = registry.claim(&room.id, node_id, unix_now()).await;
     let claim = claim.map_err(|error| {
         tracing::warn!(%error, room = %room.id, "the room cannot be claimed");
         Refusal::Unavailable("the registry")
     })?;
-    hub.publish(claim, Instant::now())
+    hub.publish(claim, Instant::now().into_std())
         .map_err(|_| Refusal::Full)
 }
 
+async fn authenticate(rooms: &dyn Rooms, key: &PublishKey) -> Result<Room, Refusal> {
+    let room = rooms.authenticate(key).await.map_err(|error| {
+        tracing::warn!(%error, "publish keys cannot be checked");
+        Refusal::Unavailable("the room store")
+    })?;
+    room.ok_or(Refusal::KeyRefused)
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Outlasted {
+    AtOnce,
+    AfterAWait,
+}
+
 /// Waits until the present publisher has been silent long enough; its next frame refuses us.
-async fn outlast(stream: &Stream) -> Result<(), Refusal> {
+async fn outlast(stream: &Stream) -> Result<Outlasted, Refusal> {
     let Some(first_seen) = stream.last_frame() else {
-        return Ok(());
+        return Ok(Outlasted::AtOnce);
     };
+    let mut outlasted = Outlasted::AtOnce;
     loop {
         match stream.last_frame() {
-            None => return Ok(()),
+            None => return Ok(outlasted),
             Some(last) if last > first_seen => return Err(Refusal::AlreadyLive),
-            Some(last) if last.elapsed() >= SILENCE => return Ok(()),
+            Some(last) if Instant::from_std(last).elapsed() >= SILENCE => return Ok(outlasted),
             Some(last) => {
+                outlasted = Outlasted::AfterAWait;
                 tokio::select! {
                     () = stream.changed() => {}
                     () = sleep_until((last + SILENCE).into()) => {}
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+
+    use bytes::Bytes;
+    use futures_util::poll;
+    use isocast_media::{Codec, Frame, Kind, MediaMs, UnixMs};
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::hub::{Limits, State};
+    use crate::registry;
+    use crate::rooms::failing::Failing;
+    use crate::rooms::memory::Memory;
+    use crate::rooms::{NewRoom, Playback, RoomId};
+
+    struct Place {
+        rooms: Memory,
+        registry: registry::Memory,
+        hub: Hub,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let limits = Limits {
+                ring_bytes_max: 1 << 20,
+                hold: Duration::from_secs(15),
+                remember: Duration::from_secs(300),
+                lag_bytes_max: 1 << 20,
+                lag_ms_max: 5000,
+                streams_max: 2,
+            };
+            Self {
+                rooms: Memory::new(),
+                registry: registry::Memory::default(),
+                hub: Hub::new(limits),
+            }
+        }
+
+        async fn room(&self, id: &str, on_conflict: OnConflict) -> PublishKey {
+            let new = NewRoom {
+                id: RoomId::parse(id).unwrap(),
+                playback: Playback::Private,
+                on_conflict,
+                created_at: UnixMs(1),
+            };
+            self.rooms.create(new).await.unwrap().1
+        }
+
+        fn admission(&self) -> Admission<'_> {
+            Admission {
+                node_id: "node-1",
+                rooms: &self.rooms,
+                registry: &self.registry,
+                hub: &self.hub,
+            }
+        }
+
+        async fn admit(&self, key: &str) -> Result<Publisher, Refusal> {
+            Ok(admit(self.admission(), key).await?.0)
+        }
+    }
+
+    fn send(publisher: &Publisher) {
+        let frame = Frame {
+            codec: Codec::Aac,
+            kind: Kind::Media { key: true },
+            dts: MediaMs(0),
+            pts_offset_ms: 0,
+            data: Bytes::from_static(b"audio"),
+        };
+        publisher.push(frame, Instant::now().into_std()).unwrap();
+    }
+
+    const ALREADY_LIVE: Option<Refusal> = Some(Refusal::AlreadyLive);
+
+    #[tokio::test]
+    async fn only_the_right_key_opens_a_room() {
+        let place = Place::new();
+        let right = place.room("a", OnConflict::Refuse).await;
+        let wrong = PublishKey::generate(right.room());
+        let unknown = PublishKey::generate(&RoomId::parse("b").unwrap());
+        for key in ["", "a", "no key at all", wrong.reveal(), unknown.reveal()] {
+            assert_eq!(
+                place.admit(key).await.err(),
+                Some(Refusal::KeyRefused),
+                "{key}"
+            );
+        }
+        let publisher = place.admit(right.reveal()).await.unwrap();
+        let claim = place.registry.get(right.room()).await.unwrap();
+        assert_eq!(claim.as_ref(), Some(publisher.claim()));
+        assert_eq!(publisher.claim().node, "node-1");
+    }
+
+    #[tokio::test]
+    async fn without_its_store_the_node_says_so() {
+        let place = Place::new();
+        let key = place.room("a", OnConflict::Refuse).await;
+        let admission = Admission {
+            rooms: &Failing,
+            ..place.admission()
+        };
+        let refused = admit(admission, key.reveal()).await.err();
+        assert_eq!(refused, Some(Refusal::Unavailable("the room store")));
+        assert!(place.hub.streams().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_full_node_takes_no_new_room() {
+        let place = Place::new();
+        let mut publishers = Vec::new();
+        for id in ["a", "b"] {
+            let key = place.room(id, OnConflict::Takeover).await;
+            publishers.push(place.admit(key.reveal()).await.unwrap());
+        }
+        let key = place.room("c", OnConflict::Refuse).await;
+        assert_eq!(place.admit(key.reveal()).await.err(), Some(Refusal::Full));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_newcomers_win_they_win_at_once() {
+        let place = Place::new();
+        let key = place.room("a", OnConflict::Takeover).await;
+        let old = place.admit(key.reveal()).await.unwrap();
+        send(&old);
+        let started = Instant::now();
+        let new = place.admit(key.reveal()).await.unwrap();
+        assert_eq!(started.elapsed(), Duration::ZERO);
+        assert!(old.revocation().is_cancelled() && !new.revocation().is_cancelled());
+        assert!(new.claim().epoch > old.claim().epoch);
+    }
+
+    /// A live room, and a newcomer that has begun to wait for it.
+    async fn contest<'a>(
+        place: &'a Place,
+        key: &'a PublishKey,
+    ) -> (
+        Publisher,
+        std::pin::Pin<Box<dyn Future<Output = Result<Publisher, Refusal>> + 'a>>,
+    ) {
+        let present = place.admit(key.reveal()).await.unwrap();
+        send(&present);
+        let mut newcomer: std::pin::Pin<Box<dyn Future<Output = _> + 'a>> =
+            Box::pin(place.admit(key.reveal()));
+        assert!(poll!(&mut newcomer).is_pending());
+        (present, newcomer)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_publisher_that_sends_keeps_its_room() {
+        let place = Place::new();
+        let key = place.room("a", OnConflict::Refuse).await;
+        let (present, newcomer) = contest(&place, &key).await;
+        advance(Duration::from_millis(900)).await;
+        send(&present);
+        assert_eq!(newcomer.await.err(), ALREADY_LIVE);
+        assert!(!present.revocation().is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_publisher_that_is_silent_for_a_second_loses_it() {
+        let place = Place::new();
+        let key = place.room("a", OnConflict::Refuse).await;
+        let (present, newcomer) = contest(&place, &key).await;
+        let started = Instant::now();
+        let new = newcomer.await.unwrap();
+        assert_eq!(started.elapsed(), SILENCE);
+        assert!(present.revocation().is_cancelled());
+
+        // And at once where the silence has lasted already.
+        advance(SILENCE).await;
+        let started = Instant::now();
+        place.admit(key.reveal()).await.unwrap();
+        assert_eq!(started.elapsed(), Duration::ZERO);
+        assert!(new.revocation().is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_publisher_that_ends_meanwhile_leaves_it() {
+        let place = Place::new();
+        let key = place.room("a", OnConflict::Refuse).await;
+        let (present, newcomer) = contest(&place, &key).await;
+        let started = Instant::now();
+        drop(present);
+        let publisher = newcomer.await.unwrap();
+        assert_eq!(started.elapsed(), Duration::ZERO);
+        let stream = place.hub.stream(&publisher.claim().room).unwrap();
+        assert_eq!(stream.state(), State::Live);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_room_that_is_deleted_meanwhile_is_nobodys() {
+        let place = Place::new();
+        let key = place.room("a", OnConflict::Refuse).await;
+        let (_present, newcomer) = contest(&place, &key).await;
+        place.rooms.delete(key.room()).await.unwrap();
+        place.hub.remove(key.room());
+        assert_eq!(newcomer.await.err(), Some(Refusal::KeyRefused));
+        assert!(place.hub.stream(key.room()).is_none());
     }
 }

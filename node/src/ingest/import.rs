@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use isocast_media::codec;
 use isocast_media::flv::{self, TagType};
@@ -16,6 +16,7 @@ pub(crate) struct Importer {
     publisher: Publisher,
     /// One clock for all tracks: RTMP's timestamps are of the connection, not of a track.
     clock: Unwrapper,
+    pictures: Pictures,
 }
 
 /// What became of a message.
@@ -35,6 +36,7 @@ impl Importer {
         Self {
             publisher,
             clock: Unwrapper::default(),
+            pictures: Pictures::default(),
         }
     }
 
@@ -55,10 +57,45 @@ impl Importer {
         if frame.kind == Kind::Config && codec::describe(&frame).is_none() {
             return Ok(Import::Malformed);
         }
+        if frame.track() == Track::Video && frame.is_media() {
+            self.pictures.see(frame.is_key(), now)?;
+        }
         Ok(match self.publisher.push(frame, now) {
             Ok(()) => Import::Sent,
             Err(_) => Import::Revoked,
         })
+    }
+}
+
+/// Video that has had no key frame for so long is worth a warning; nobody can join it.
+const KEY_FRAME_LATE: Duration = Duration::from_secs(20);
+/// And for so long, it has to go.
+const KEY_FRAME_MISSING: Duration = Duration::from_secs(60);
+
+/// Watches that key frames come.
+#[derive(Debug, Default)]
+struct Pictures {
+    last_key: Option<Instant>,
+    warned: bool,
+}
+
+impl Pictures {
+    fn see(&mut self, is_key: bool, now: Instant) -> Result<(), Refusal> {
+        let last_key = *self.last_key.get_or_insert(now);
+        if is_key {
+            self.last_key = Some(now);
+            self.warned = false;
+            return Ok(());
+        }
+        let without = now.saturating_duration_since(last_key);
+        if without > KEY_FRAME_MISSING {
+            return Err(Refusal::NoKeyFrame);
+        }
+        if without > KEY_FRAME_LATE && !self.warned {
+            self.warned = true;
+            tracing::warn!("video comes without key frames: nobody can start to watch it");
+        }
+        Ok(())
     }
 }
 
@@ -67,5 +104,148 @@ fn tag_type(track: Track) -> TagType {
         Track::Audio => TagType::Audio,
         Track::Video => TagType::Video,
         Track::Data => TagType::Script,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::hub::{Delivery, Hub, Item, Limits, Protocol, Stream, Subscriber};
+    use crate::registry::Claim;
+    use crate::rooms::RoomId;
+
+    const AVC_CONFIG: &[u8] = b"\x17\x00\x00\x00\x00\x01\x42\xc0\x1e\xff\xe1\x00\x17\x67\x42\xc0\x1e\xd9\x00\xa0\x47\xfe\x88\x00\x00\x03\x00\x08\x00\x00\x03\x01\x90\x78\xb1\x75\x01\x00\x04\x68\xcb\x8c\xb2";
+    const KEY: &[u8] = b"\x17\x01\x00\x00\x00\x00\x00\x00\x02\x65\x88";
+    const DELTA: &[u8] = b"\x27\x01\x00\x00\x00\x00\x00\x00\x02\x41\x9a";
+    const AAC_CONFIG: &[u8] = b"\xaf\x00\x12\x10";
+    const AAC: &[u8] = b"\xaf\x01\x21\x10\x04";
+
+    fn hub() -> Hub {
+        Hub::new(Limits {
+            ring_bytes_max: 1 << 20,
+            hold: Duration::from_secs(15),
+            remember: Duration::from_secs(300),
+            lag_bytes_max: 1 << 20,
+            lag_ms_max: 5000,
+            streams_max: 2,
+        })
+    }
+
+    fn publish(hub: &Hub, epoch: u64) -> (Importer, Arc<Stream>) {
+        let claim = Claim {
+            room: RoomId::parse("a").unwrap(),
+            node: "node-1".into(),
+            epoch,
+        };
+        let (publisher, stream) = hub.publish(claim, Instant::now()).unwrap();
+        (Importer::new(publisher), stream)
+    }
+
+    fn media(track: Track, timestamp: u32, body: &'static [u8]) -> Media {
+        Media {
+            track,
+            timestamp,
+            body: Bytes::from_static(body),
+        }
+    }
+
+    async fn times(subscriber: &mut Subscriber) -> Vec<i64> {
+        let Delivery::Items(items) = subscriber.next().await else {
+            panic!("no frames");
+        };
+        let time = |item: &Item| match item {
+            Item::Frame(slot) if slot.frame.is_media() => Some(slot.frame.dts.0),
+            _ => None,
+        };
+        items.iter().filter_map(time).collect()
+    }
+
+    use Track::{Audio, Data, Video};
+
+    #[test]
+    fn each_message_has_its_answer() {
+        let unsupported = |name: &str| Err(Refusal::UnsupportedCodec(name.into()));
+        let hub = hub();
+        let (mut importer, _stream) = publish(&hub, 1);
+        for (name, track, body, expected) in [
+            ("configuration", Video, AVC_CONFIG, Ok(Import::Sent)),
+            ("key frame", Video, KEY, Ok(Import::Sent)),
+            ("audio configuration", Audio, AAC_CONFIG, Ok(Import::Sent)),
+            ("audio", Audio, AAC, Ok(Import::Sent)),
+            ("nothing", Video, b"", Ok(Import::Empty)),
+            (
+                "a tag cut short",
+                Video,
+                b"\x17\x01\x00",
+                Ok(Import::Malformed),
+            ),
+            (
+                "no SPS",
+                Video,
+                b"\x17\x00\x00\x00\x00\x01\x42\xc0\x1e\xff\xe0\x00",
+                Ok(Import::Malformed),
+            ),
+            (
+                "a configuration cut short",
+                Audio,
+                b"\xaf\x00\x12",
+                Ok(Import::Malformed),
+            ),
+            ("script without a name", Data, b"\x05", Ok(Import::Empty)),
+        ] {
+            let got = importer.take(media(track, 0, body), Instant::now());
+            assert_eq!(got, expected, "{name}");
+        }
+        let mp3 = importer.take(media(Audio, 0, b"\x2f\xff\xfb"), Instant::now());
+        assert_eq!(mp3, unsupported("MP3"));
+    }
+
+    #[tokio::test]
+    async fn the_tracks_share_one_clock_across_its_wrap() {
+        let hub = hub();
+        let (mut importer, stream) = publish(&hub, 1);
+        let mut viewer = stream.subscribe(Protocol::Rtmp);
+        let now = Instant::now();
+        for (track, timestamp, body) in [
+            (Video, 0xFFFF_FFF0, KEY),
+            (Audio, 0xFFFF_FFF8, AAC),
+            (Video, 0x0000_0018, DELTA),
+            (Audio, 0xFFFF_FFFF, AAC),
+            (Audio, 0x0000_0020, AAC),
+        ] {
+            importer.take(media(track, timestamp, body), now).unwrap();
+        }
+        assert_eq!(times(&mut viewer).await, [1000, 1008, 1040, 1015, 1048]);
+    }
+
+    #[test]
+    fn who_lost_the_room_learns_it() {
+        let hub = hub();
+        let (mut old, _) = publish(&hub, 1);
+        let (_new, _) = publish(&hub, 2);
+        let got = old.take(media(Video, 0, KEY), Instant::now());
+        assert_eq!(got, Ok(Import::Revoked));
+    }
+
+    #[test]
+    fn video_without_key_frames_ends_after_a_minute() {
+        let hub = hub();
+        let (mut importer, _) = publish(&hub, 1);
+        let start = Instant::now();
+        for (second, body, expected) in [
+            (0, DELTA, Ok(Import::Sent)),
+            (59, DELTA, Ok(Import::Sent)),
+            (60, KEY, Ok(Import::Sent)),
+            (120, DELTA, Ok(Import::Sent)),
+            (121, DELTA, Err(Refusal::NoKeyFrame)),
+        ] {
+            let now = start + Duration::from_secs(second);
+            let got = importer.take(media(Video, 0, body), now);
+            assert_eq!(got, expected, "after {second} s");
+        }
     }
 }

@@ -93,13 +93,18 @@ impl Channel {
             .map(|segment| segment.data.clone())
     }
 
+    /// Frames come. After an end they begin a new broadcast: whoever asks now waits for its first
+    /// playlist, and is not shown the old one's end.
+    pub(super) fn begin(&self) {
+        if self.read().ended {
+            self.change(Inner::begin_anew);
+        }
+    }
+
     /// Adds a finished segment and the playlist that names it.
     pub(super) fn add(&self, segment: Segment) {
         let headers = self.stream.headers();
         self.change(|inner| {
-            if inner.ended {
-                inner.begin_anew();
-            }
             inner.window.push(segment.info);
             inner.bandwidth_bps_max = inner.bandwidth_bps_max.max(bandwidth_bps(&segment));
             inner.segments.push_back(segment);
@@ -128,7 +133,7 @@ impl Channel {
 }
 
 impl Inner {
-    /// A broadcast after an ended one: players that come now are not shown the old one's end.
+    /// A broadcast after an ended one, with nothing of that but its place in the count of breaks.
     fn begin_anew(&mut self) {
         let listed = self
             .window
@@ -138,6 +143,7 @@ impl Inner {
         let before = self.window.discontinuity_sequence() + listed;
         self.window = Window::resume(self.window_segments, before);
         self.segments.clear();
+        self.playlists = None;
         self.bandwidth_bps_max = 0;
         self.ended = false;
     }

@@ -45,6 +45,7 @@ impl<'a> Cutter<'a> {
     }
 
     fn take(&mut self, item: &Item) {
+        self.channel.begin();
         match item {
             Item::Join(gop) => {
                 // A second joining means that frames were missed.
