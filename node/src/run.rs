@@ -93,7 +93,7 @@ async fn open_data_folder(config: &Config) -> anyhow::Result<Lock> {
     }
 }
 
-fn hub_limits(config: &Config) -> hub::Limits {
+pub(crate) fn hub_limits(config: &Config) -> hub::Limits {
     hub::Limits {
         ring_bytes_max: config.hub.gop_bytes_max,
         hold: Duration::from_secs(config.hub.hold_s),
@@ -174,7 +174,8 @@ fn serve_rtmp(app: &Arc<App>, tasks: &TaskTracker, listener: TcpListener, caps: 
     }));
 }
 
-fn serve_http(
+/// Serves `router` to every connection that has a place under `caps`.
+pub(crate) fn serve_http(
     app: &Arc<App>,
     tasks: &TaskTracker,
     listener: TcpListener,

@@ -122,3 +122,6 @@ impl IntoResponse for Refusal {
         response
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

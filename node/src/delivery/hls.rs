@@ -115,3 +115,46 @@ fn number(text: &str) -> Option<u64> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     if is_plain { text.parse().ok() } else { None }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_segment_has_one_address() {
+        for (text, expected) in [
+            ("1", Some(1)),
+            ("1785110063", Some(1_785_110_063)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("", None),
+            ("0", None),
+            ("01", None),
+            ("+1", None),
+            ("-1", None),
+            ("1 ", None),
+            ("0x1", None),
+            ("\u{0661}", None),
+        ] {
+            assert_eq!(number(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_room_is_named_with_its_prefix_or_without() {
+        for (text, expected) in [
+            ("room_a", Some("a")),
+            ("a", Some("a")),
+            ("room_room_a", None),
+            ("room_", None),
+            ("", None),
+            ("..", None),
+            ("a/b", None),
+            ("a%2fb", None),
+            ("\u{1F600}", None),
+        ] {
+            let got = room_id(text).ok().map(|id| id.to_string());
+            assert_eq!(got.as_deref(), expected, "{text:?}");
+        }
+    }
+}

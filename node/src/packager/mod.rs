@@ -76,3 +76,6 @@ type Channels = Mutex<HashMap<RoomId, Arc<Channel>>>;
 fn lock(channels: &Channels) -> std::sync::MutexGuard<'_, HashMap<RoomId, Arc<Channel>>> {
     channels.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;
