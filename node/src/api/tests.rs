@@ -404,7 +404,7 @@ async fn a_viewer_gets_flv_until_the_end_and_counts_meanwhile() {
     let (publisher, _stream) = publish(&node);
     let mut viewer = node.connect().await;
     viewer
-        .write_all(b"GET /flv/room_open.flv HTTP/1.1\r\nhost: a\r\n\r\n")
+        .write_all(b"GET /flv/room_open.flv HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
         .await
         .unwrap();
     let mut seen = Vec::new();

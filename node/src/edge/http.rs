@@ -113,3 +113,141 @@ async fn converse(app: &App, socket: Socket, router: Router, version: Version) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::api::tests::Node;
+    use crate::config::Config;
+    use crate::rooms::memory::Memory;
+
+    #[tokio::test]
+    async fn the_first_bytes_tell_the_version_however_slowly_they_come() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (http1, http2) = (Some(Version::Http1), Some(Version::Http2));
+        for (pieces, expected) in [
+            (&["GET / HTTP/1.1\r\n"][..], http1),
+            (&["G"], http1),
+            (&["PR", "OPFIND"], http1),
+            (&["P", "OST"], http1),
+            (&["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"], http2),
+            (&["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n and more"], http2),
+            (&["P", "RI * HTT", "P/2.0\r\n\r", "\nSM\r\n\r", "\n"], http2),
+            (&["PRI * HTTP/2.0\r\n\r\nsm"], http1),
+            (&["\u{16}\u{3}\u{1}"], http1),
+            (&[], None),
+        ] {
+            let mut peer = TcpStream::connect(address).await.unwrap();
+            let (tcp, _) = listener.accept().await.unwrap();
+            let detect = tokio::spawn(async move { version(&tcp).await });
+            for piece in pieces {
+                peer.write_all(piece.as_bytes()).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            if pieces.is_empty() {
+                drop(peer);
+            }
+            assert_eq!(detect.await.unwrap(), expected, "{pieces:?}");
+        }
+    }
+
+    /// A node that waits a second for a request's head.
+    async fn impatient() -> Node {
+        let mut config = Config::default();
+        config.http.header_timeout_s = 1;
+        Node::with(config, Arc::new(Memory::new())).await
+    }
+
+    #[tokio::test]
+    async fn a_head_that_does_not_end_is_not_waited_for() {
+        let node = impatient().await;
+        for start in [
+            "",
+            "P",
+            "PRI * HTTP/2.0\r\n\r\nSM",
+            "GET / HTTP/1.1\r\nhost: a\r\n",
+        ] {
+            let started = Instant::now();
+            let answer = node.raw(start.as_bytes()).await;
+            assert!(!answer.contains("200"), "{answer}");
+            assert!(started.elapsed() < Duration::from_secs(3), "{start:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn heads_beyond_the_limits_are_refused() {
+        let node = impatient().await;
+        let many: String = (0..1000).map(|n| format!("h{n}: v\r\n")).collect();
+        let long = format!("h: {}\r\n", "v".repeat(64 << 10));
+        for (name, request, status) in [
+            (
+                "1,000 fields",
+                format!("GET / HTTP/1.1\r\nhost: a\r\n{many}\r\n"),
+                "431",
+            ),
+            (
+                "64 KiB of fields",
+                format!("GET / HTTP/1.1\r\nhost: a\r\n{long}\r\n"),
+                "431",
+            ),
+            ("no HTTP", "hello\r\n\r\n".into(), "400"),
+            (
+                "two lengths",
+                "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab"
+                    .into(),
+                "400",
+            ),
+            (
+                "a tunnel",
+                "CONNECT evil.example:25 HTTP/1.1\r\nhost: a\r\n\r\n".into(),
+                "4",
+            ),
+        ] {
+            let answer = node.raw(request.as_bytes()).await;
+            assert!(
+                answer.starts_with(&format!("HTTP/1.1 {status}")),
+                "{name}: {answer:.100}"
+            );
+            assert!(!answer.contains("evil"), "{name}: {answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn http2_is_spoken_with_prior_knowledge() {
+        let node = impatient().await;
+        let mut tcp = node.connect().await;
+        // The preface and empty SETTINGS (RFC 9113 §3.4, §6.5).
+        tcp.write_all(HTTP2_PREFACE).await.unwrap();
+        tcp.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+        let mut header = [0; 9];
+        tcp.read_exact(&mut header).await.unwrap();
+        assert_eq!(header[3], 4, "the answer begins with SETTINGS");
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_ends_and_its_place_comes_back() {
+        let mut config = Config::default();
+        config.http.header_timeout_s = 1;
+        config.http.connections_per_ip_max = 1;
+        let node = Node::with(config, Arc::new(Memory::new())).await;
+        let mut tcp = node.connect().await;
+        tcp.write_all(b"GET /api/v1/live HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await
+            .unwrap();
+        let mut seen = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(5), tcp.read_to_end(&mut seen));
+        assert!(read.await.is_ok(), "it is closed after a while");
+        assert!(seen.starts_with(b"HTTP/1.1 200"));
+        let again = async {
+            let request = b"GET /api/v1/live HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+            // The place is free a moment after the connection is closed.
+            while !node.raw(request).await.starts_with("HTTP/1.1 200") {}
+        };
+        let again = tokio::time::timeout(Duration::from_secs(5), again);
+        assert!(again.await.is_ok());
+    }
+}

@@ -144,3 +144,92 @@ impl AsyncWrite for Socket {
         Pin::new(&mut self.tcp).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::edge::Caps;
+    use crate::metrics::Metrics;
+
+    const STALL_MAX: Duration = Duration::from_millis(100);
+
+    /// A socket of ours and the other side's end.
+    async fn pair() -> (Socket, TcpStream) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let peer = TcpStream::connect(address).await.unwrap();
+        let (tcp, from) = listener.accept().await.unwrap();
+        let permit = Caps::new(1, 1).admit(from.ip()).unwrap();
+        let connected = Connected::new(&Metrics::new(), "test", permit, TaskTracker::new().token());
+        let (bytes_in, bytes_out) = (Counter::default(), Counter::default());
+        let socket = Socket::new(tcp, connected, STALL_MAX, bytes_in, bytes_out).unwrap();
+        (socket, peer)
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_takes_nothing_is_given_up() {
+        let (mut socket, _peer) = pair().await;
+        let piece = Bytes::from(vec![0; 64 << 20]);
+        let started = Instant::now();
+        let error = socket.write_all_vectored(&[piece]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(started.elapsed() >= STALL_MAX);
+        let again = socket.write_all(b"more").await.unwrap_err();
+        assert_eq!(again.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_slow_peer_is_waited_for_as_long_as_it_takes_something() {
+        const SENT: usize = 8 << 20;
+        let (mut socket, mut peer) = pair().await;
+        let reads = tokio::spawn(async move {
+            let mut buffer = vec![0; 512 << 10];
+            let mut read = 0;
+            while read < SENT {
+                read += peer.read(&mut buffer).await.unwrap();
+                tokio::time::sleep(STALL_MAX / 5).await;
+            }
+            read
+        });
+        let started = Instant::now();
+        let piece = Bytes::from(vec![0; SENT]);
+        socket.write_all_vectored(&[piece]).await.unwrap();
+        assert!(
+            started.elapsed() > STALL_MAX,
+            "longer in all than one stall may last"
+        );
+        assert_eq!(reads.await.unwrap(), SENT);
+        assert_eq!(socket.bytes_out.get(), SENT as u64);
+    }
+
+    #[tokio::test]
+    async fn pieces_arrive_in_order_and_empty_ones_do_no_harm() {
+        let (mut socket, mut peer) = pair().await;
+        for (pieces, expected) in [
+            (&[][..], &b""[..]),
+            (&["", ""], b""),
+            (&["", "a", "", "bc", ""], b"abc"),
+        ] {
+            let pieces: Vec<_> = pieces
+                .iter()
+                .map(|text| Bytes::from_static(text.as_bytes()))
+                .collect();
+            socket.write_all_vectored(&pieces).await.unwrap();
+            let mut got = vec![0; expected.len()];
+            peer.read_exact(&mut got).await.unwrap();
+            assert_eq!(got, expected);
+        }
+        // More pieces than the kernel takes in one call (IOV_MAX, 1024).
+        let many: Vec<_> = (0..5000u32)
+            .map(|n| Bytes::copy_from_slice(&n.to_be_bytes()))
+            .collect();
+        socket.write_all_vectored(&many).await.unwrap();
+        let mut got = vec![0; 20_000];
+        peer.read_exact(&mut got).await.unwrap();
+        assert_eq!(got, many.concat());
+    }
+}
