@@ -31,6 +31,8 @@ pub(crate) enum Refusal {
     NoApplication,
     #[error("this address does not take that method")]
     MethodNotAllowed,
+    #[error("the request did not come within its time")]
+    TooSlow,
     #[error("the request's body is too large")]
     BodyTooLarge,
     #[error("the request's address is too long")]
@@ -70,6 +72,7 @@ impl Refusal {
             Self::KeyRefused => "key_refused",
             Self::NoApplication => "no_application",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::TooSlow => "too_slow",
             Self::BodyTooLarge => "body_too_large",
             Self::AddressTooLong => "address_too_long",
             Self::AlreadyExists(_) => "already_exists",
@@ -91,6 +94,7 @@ impl Refusal {
             | Self::UnsupportedCodec(_)
             | Self::NoKeyFrame => 400,
             Self::MethodNotAllowed => 405,
+            Self::TooSlow => 408,
             Self::BodyTooLarge => 413,
             Self::AddressTooLong => 414,
             Self::Unauthorized => 401,

@@ -1,10 +1,11 @@
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method};
+use axum::http::{HeaderName, HeaderValue, Method, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tokio::time::timeout;
 
 use crate::app::App;
 use crate::data::random;
@@ -16,6 +17,10 @@ const REQUEST_ID_BYTES_MAX: usize = 64;
 /// A request's path and query, in bytes.
 const URI_BYTES_MAX: usize = 4096;
 
+/// From a request's head to its answer's: the longest wait is 8 s for a first playlist, and a body
+/// is 16 KiB at most.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+
 /// Gives every request an id, counts it and times it.
 pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let start = Instant::now();
@@ -23,11 +28,12 @@ pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next:
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map_or("none", MatchedPath::as_str).to_owned();
-    let mut response = match request.uri().path_and_query() {
-        Some(text) if text.as_str().len() > URI_BYTES_MAX => {
-            Refusal::AddressTooLong.into_response()
-        }
-        _ => super::explained(next.run(request).await),
+    let mut response = match check(&request) {
+        Err(refusal) => refusal.into_response(),
+        Ok(()) => match timeout(ANSWER_WITHIN, next.run(request)).await {
+            Ok(response) => super::explained(response),
+            Err(_) => Refusal::TooSlow.into_response(),
+        },
     };
     response.headers_mut().insert(X_REQUEST_ID, id.clone());
 
@@ -59,6 +65,20 @@ pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next:
         .http_request_duration
         .observe(elapsed.as_secs_f64());
     response
+}
+
+/// What two readers of a request might understand differently is refused (RFC 9112 §3.2). Of a body with both
+/// a length and chunks, hyper believes the chunks (§6.1).
+fn check(request: &Request) -> Result<(), Refusal> {
+    let text = request.uri().path_and_query();
+    if text.is_some_and(|text| text.as_str().len() > URI_BYTES_MAX) {
+        return Err(Refusal::AddressTooLong);
+    }
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
+        return Err(Refusal::BadRequest("a request names its host, once".into()));
+    }
+    Ok(())
 }
 
 /// The id the caller sent, if it is a plain word, else a new one.

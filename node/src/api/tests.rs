@@ -301,6 +301,50 @@ async fn every_refusal_has_its_status_and_one_shape() {
 }
 
 #[tokio::test]
+async fn what_could_be_read_in_two_ways_is_refused() {
+    let node = Node::start().await;
+    for request in [
+        "GET /api/v1/live HTTP/1.1\r\nconnection: close\r\n\r\n",
+        "GET /api/v1/live HTTP/1.1\r\nhost: a\r\nhost: b\r\nconnection: close\r\n\r\n",
+    ] {
+        let answer = Answer::parse(&node.raw(request.as_bytes()).await);
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (400, "bad_request"),
+            "{request}"
+        );
+    }
+    let old = node.raw(b"GET /api/v1/live HTTP/1.0\r\n\r\n").await;
+    assert_eq!(Answer::parse(&old).status, 200, "{old}");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_end_is_not_waited_for() {
+    let node = Node::start().await;
+    let mut tcp = node.connect().await;
+    let head = "POST /api/v1/rooms HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
+        authorization: Bearer isocast_test\r\ncontent-length: 9000\r\n\r\n{";
+    tcp.write_all(head.as_bytes()).await.unwrap();
+    // Until the node has the head, its deadlines are another matter.
+    while node
+        .app
+        .metrics
+        .render()
+        .matches("direction=\"in\"} 0")
+        .count()
+        == 1
+        || !node.app.metrics.render().contains("direction=\"in\"")
+    {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::pause();
+    let mut answer = Vec::new();
+    tcp.read_to_end(&mut answer).await.unwrap_or_default();
+    let answer = Answer::parse(&String::from_utf8_lossy(&answer));
+    assert_eq!((answer.status, answer.code().as_str()), (408, "too_slow"));
+}
+
+#[tokio::test]
 async fn a_room_is_made_listed_given_a_new_key_and_deleted() {
     let node = Node::start().await;
     let body = "{\"id\":\"new\",\"playback\":\"public\"}";
@@ -434,7 +478,7 @@ async fn a_websocket_counts_as_a_connection_until_it_closes_and_a_shutdown_waits
         assert_ne!(viewer.read_buf(&mut seen).await.unwrap(), 0);
     }
     assert_eq!(
-        node.raw(b"GET / HTTP/1.1\r\n\r\n").await,
+        node.raw(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await,
         "",
         "its address has no further place"
     );
