@@ -18,7 +18,7 @@ help: ## List these commands
 .PHONY: demo
 demo: $(CLIP) build ## Stream a test picture into a node and print where to watch it; Ctrl-C ends it
 	@.ci/tools demo
-	@demo/run $(CLIP)
+	@demo/run $(CLIP) || (($$? == 130)) # ended by Ctrl-C
 
 .PHONY: build
 build: web ## Build the node, page included, into target/release
