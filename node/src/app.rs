@@ -1,5 +1,6 @@
 //! What every connection of this node shares.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,6 +69,10 @@ impl App {
         total
     }
 }
+
+/// The address at the other end of the connection that a request came by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub IpAddr);
 
 /// How far this node is on its way out.
 #[derive(Clone, Debug, Default)]

@@ -188,7 +188,8 @@ pub(crate) fn serve_http(
         match caps.admit(peer.ip()) {
             Ok(permit) => {
                 let connected = Connected::new(&app.metrics, "http", permit, tasks_too.token());
-                let serve = edge::http::serve(Arc::clone(&app), tcp, router.clone(), connected);
+                let serve =
+                    edge::http::serve(Arc::clone(&app), tcp, peer, router.clone(), connected);
                 tokio::spawn(serve);
             }
             Err(reason) => {

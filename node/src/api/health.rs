@@ -50,5 +50,13 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
             .get_or_create(&label)
             .set(viewers as i64);
     }
+    let hls = streams
+        .iter()
+        .map(|stream| app.packager.viewers(stream.room()));
+    let label = ProtocolLabel { protocol: "hls" };
+    app.metrics
+        .viewers
+        .get_or_create(&label)
+        .set(hls.sum::<usize>() as i64);
     ([(header::CONTENT_TYPE, OPENMETRICS)], app.metrics.render()).into_response()
 }

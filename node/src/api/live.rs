@@ -64,7 +64,7 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Json<LiveList>, 
             continue;
         }
         match check_playback(&app, stream.room()).await {
-            Ok(()) => rooms.push(Live::of(&stream)),
+            Ok(()) => rooms.push(Live::of(&app, &stream)),
             Err(Refusal::PlaybackDenied) => {}
             Err(refusal) => return Err(refusal),
         }
@@ -80,11 +80,12 @@ pub(super) async fn get(
     Path(id): Path<String>,
 ) -> Result<Json<Live>, Refusal> {
     let stream = viewable(&app, &room_id(&id)?).await?;
-    Ok(Json(Live::of(&stream)))
+    Ok(Json(Live::of(&app, &stream)))
 }
 
 impl Live {
-    fn of(stream: &Stream) -> Self {
+    fn of(app: &App, stream: &Stream) -> Self {
+        let by_hls = app.packager.viewers(stream.room());
         let state = match stream.state() {
             hub::State::Live => "live",
             _ => "interrupted",
@@ -93,7 +94,7 @@ impl Live {
             id: stream.room().clone(),
             state,
             started_at_ms: stream.started_at().0,
-            viewers: stream.viewers().total(),
+            viewers: stream.viewers().total() + by_hls,
             video: None,
             audio: None,
             urls: Urls::of(stream.room()),

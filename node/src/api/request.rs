@@ -54,11 +54,12 @@ pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next:
     if let Some(refusal) = response.extensions().get::<Refusal>()
         && app.metrics.refused("http", refusal.code())
     {
-        tracing::info!(
-            route = labels.route,
-            code = refusal.code(),
-            "refused: {refusal}"
-        );
+        let (route, code) = (labels.route.as_str(), refusal.code());
+        match labels.status {
+            // Pages ask for what is not live again and again.
+            404 => tracing::debug!(route, code, "refused: {refusal}"),
+            _ => tracing::info!(route, code, "refused: {refusal}"),
+        }
     }
     app.metrics.http_requests.get_or_create(&labels).inc();
     app.metrics

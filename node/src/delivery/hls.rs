@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::{check_playback, viewable};
-use crate::app::App;
+use crate::app::{App, Peer};
 use crate::error::Refusal;
 use crate::packager::{Channel, Playlists};
 use crate::rooms::RoomId;
@@ -25,7 +25,9 @@ const FIRST_PLAYLIST_WAIT: Duration = Duration::from_secs(8);
 /// `GET /hls/room_<id>/index.m3u8` and `…/master.m3u8`; the bare id names the same room.
 pub(crate) async fn playlist(
     State(app): State<Arc<App>>,
+    Extension(Peer(address)): Extension<Peer>,
     Path((room, file)): Path<(String, String)>,
+    request: HeaderMap,
 ) -> Result<Response, Refusal> {
     let choose: fn(&Playlists) -> &Bytes = match file.as_str() {
         "index.m3u8" => |playlists| &playlists.media,
@@ -34,6 +36,9 @@ pub(crate) async fn playlist(
     };
     let room = room_id(&room)?;
     let channel = channel(&app, &room).await?;
+    let user_agent = request.get(header::USER_AGENT);
+    let user_agent = user_agent.map_or(&b""[..], HeaderValue::as_bytes);
+    channel.note_viewer(address, user_agent, Instant::now());
     let playlists = match channel.playlists() {
         Some(playlists) => playlists,
         None => {

@@ -1,16 +1,20 @@
 //! HTTP connections: HTTP/1.1 and HTTP/2 on one port, with a deadline for every request head.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Connected, Socket};
-use crate::app::App;
+use crate::app::{App, Peer};
 
 const PROTOCOL: &str = "http";
 /// The first bytes of HTTP/2 with prior knowledge (RFC 9113 §3.4).
@@ -36,12 +40,18 @@ enum Version {
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(app: Arc<App>, tcp: TcpStream, router: Router, connected: Connected) {
+pub(crate) async fn serve(
+    app: Arc<App>,
+    tcp: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    connected: Connected,
+) {
     let deadline = Instant::now() + Duration::from_secs(app.config.http.header_timeout_s);
     match timeout_at(deadline, version(&tcp)).await {
         Ok(Some(version)) => {
             if let Ok(socket) = app.socket(tcp, PROTOCOL, connected) {
-                converse(&app, socket, router, version).await;
+                converse(&app, socket, Peer(peer.ip()), router, version).await;
             }
         }
         Ok(None) => {}
@@ -74,9 +84,13 @@ async fn version(tcp: &TcpStream) -> Option<Version> {
     }
 }
 
-async fn converse(app: &App, socket: Socket, router: Router, version: Version) {
+async fn converse(app: &App, socket: Socket, peer: Peer, router: Router, version: Version) {
     let io = TokioIo::new(socket);
-    let service = TowerToHyperService::new(router);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.call(request)
+    });
     match version {
         Version::Http1 => {
             let header_timeout = Duration::from_secs(app.config.http.header_timeout_s);

@@ -1,7 +1,7 @@
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use isocast_media::{Frame, MediaMs};
+use isocast_media::{Frame, MediaMs, Track};
 
 use super::Headers;
 use super::ring::Wire;
@@ -43,10 +43,14 @@ impl Gop {
         self.headers.audio.is_some()
     }
 
-    /// Metadata and configurations, stamped with the time of this GOP's first frame.
+    /// Metadata and configurations, these stamped with the time of this GOP's first frame. Metadata
+    /// is at time 0, where alone ffmpeg takes it for a description and not for a track of text.
     pub(crate) fn header_frames(&self) -> impl Iterator<Item = Frame> {
         self.headers.iter().map(|frame| Frame {
-            dts: self.start,
+            dts: match frame.track() {
+                Track::Data => MediaMs(0),
+                Track::Video | Track::Audio => self.start,
+            },
             ..frame.clone()
         })
     }

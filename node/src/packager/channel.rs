@@ -1,11 +1,14 @@
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 use bytes::Bytes;
 use isocast_media::codec::{self, Description};
 use isocast_media::hls::{self, Rendition, Segment, SegmentInfo, Window};
 use tokio::sync::watch;
 
+use super::audience::Audience;
 use crate::hub::{Headers, Stream};
 use crate::rooms::RoomId;
 
@@ -14,6 +17,7 @@ use crate::rooms::RoomId;
 pub(crate) struct Channel {
     stream: Arc<Stream>,
     inner: RwLock<Inner>,
+    audience: Audience,
     /// Counts changes, for requests that wait for the first playlist.
     changes: watch::Sender<u64>,
 }
@@ -52,8 +56,19 @@ impl Channel {
                 bandwidth_bps_max: 0,
                 ended: false,
             }),
+            audience: Audience::default(),
             changes: watch::Sender::default(),
         }
+    }
+
+    /// Someone at this address asks for a playlist.
+    pub(crate) fn note_viewer(&self, address: IpAddr, user_agent: &[u8], now: Instant) {
+        self.audience.note(address, user_agent, now);
+    }
+
+    /// Those who asked for a playlist lately.
+    pub(crate) fn viewers(&self, now: Instant) -> usize {
+        self.audience.count(now)
     }
 
     pub(super) fn room(&self) -> &RoomId {

@@ -1,11 +1,13 @@
 //! Cutting streams into HLS. One task a stream walks the hub's ring like a viewer, and keeps a
 //! [`Channel`] that any number of requests read.
 
+mod audience;
 mod channel;
 mod cutter;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use isocast_media::hls::SegmenterConfig;
 use tokio_util::task::TaskTracker;
@@ -64,6 +66,12 @@ impl Packager {
                 channels.remove(room);
             }
         });
+    }
+
+    /// Those who watch a room by HLS now.
+    pub(crate) fn viewers(&self, room: &RoomId) -> usize {
+        let channel = self.channel(room);
+        channel.map_or(0, |channel| channel.viewers(Instant::now()))
     }
 
     pub(crate) fn channel(&self, room: &RoomId) -> Option<Arc<Channel>> {
