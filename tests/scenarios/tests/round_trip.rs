@@ -124,7 +124,6 @@ fn rtmpdump_plays() {
     ]);
     let probe = run(probe.arg(&file));
     assert_eq!(probe.err, "");
-    // ffprobe also takes a description that does not stand at time 0 for a track of text.
     let tracks: Vec<_> = probe.out.lines().collect();
     assert_eq!(tracks, ["h264", "aac"]);
     node.stop();
