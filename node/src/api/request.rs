@@ -68,8 +68,8 @@ pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next:
     response
 }
 
-/// What two readers of a request might understand differently is refused (RFC 9112 §3.2). Of a body with both
-/// a length and chunks, hyper believes the chunks (§6.1).
+/// What two readers of a request might understand differently is refused (RFC 9112 §3.2). Of a
+/// body with both a length and chunks, hyper believes the chunks (§6.1).
 fn check(request: &Request) -> Result<(), Refusal> {
     let text = request.uri().path_and_query();
     if text.is_some_and(|text| text.as_str().len() > URI_BYTES_MAX) {
