@@ -1,5 +1,5 @@
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use isocast_media::{Frame, MediaMs, Track};
 
@@ -11,6 +11,9 @@ const RESEND_MS: i64 = 3000;
 const AHEAD_MS: i64 = 10_000;
 /// A gap between two publishers is shown as at most this long.
 const GAP_MS_MAX: i64 = 15_000;
+/// A source whose clock jumps to and fro breaks the timeline at most this often, for HLS ends a
+/// segment at every break. Jumps between are joined without a word.
+const BREAK_EVERY: Duration = Duration::from_secs(1);
 /// Frames remembered to know a resend by: 3 s of 1,000 frames a second, no more.
 const RECENT_MAX: usize = 3000;
 
@@ -27,6 +30,7 @@ pub(super) struct Timeline {
     head: Option<(MediaMs, Instant)>,
     /// Key and size of frames placed lately: a new publisher that sends them again is the same source.
     recent: VecDeque<Carried>,
+    last_break: Option<Instant>,
 }
 
 /// One track's source clock.
@@ -94,7 +98,10 @@ impl Timeline {
                 }
                 (clock.offset_ms, false)
             }
-            _ => self.new_offset(track, frame.dts, now),
+            _ => {
+                let (offset_ms, breaks) = self.new_offset(track, frame.dts, now);
+                (offset_ms, breaks && self.may_break(now))
+            }
         };
         let mut time = frame.dts + offset_ms;
         if let Some(clock) = known {
@@ -146,6 +153,15 @@ impl Timeline {
         (head + self.gap_ms(now).clamp(1, GAP_MS_MAX) - first, breaks)
     }
 
+    fn may_break(&mut self, now: Instant) -> bool {
+        let is_recent = |at: Instant| now.saturating_duration_since(at) < BREAK_EVERY;
+        if self.last_break.is_some_and(is_recent) {
+            return false;
+        }
+        self.last_break = Some(now);
+        true
+    }
+
     /// Wall time since the last frame was placed.
     fn gap_ms(&self, now: Instant) -> i64 {
         self.head.map_or(0, |(_, at)| {
@@ -173,8 +189,6 @@ impl Timeline {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use bytes::Bytes;
     use isocast_media::{Codec, Kind};
     use proptest::prelude::*;
@@ -315,8 +329,22 @@ mod tests {
                 (0.04, Video, 40, at(1040)),
                 (0.04, Video, 86_400_040, joined(1041)),
                 (0.04, Audio, 86_400_020, at(1021)),
-                (0.08, Video, 80, joined(1081)),
+                (0.08, Video, 80, at(1081)),
                 (0.08, Audio, 90, at(1091)),
+            ],
+            &[],
+        );
+    }
+
+    #[test]
+    fn a_clock_that_jumps_to_and_fro_breaks_once_a_second() {
+        check(
+            &[
+                (0.0, Video, 60_000, at(1000)),
+                (0.1, Video, 0, joined(1100)),
+                (0.2, Video, 60_000, at(1200)),
+                (0.3, Video, 0, at(1300)),
+                (1.1, Video, 60_000, joined(2100)),
             ],
             &[],
         );
