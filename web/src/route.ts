@@ -22,9 +22,10 @@ export function parseRoute(path: string, query: string): Route {
   return { page: 'watch', room, choice: parseChoice(new URLSearchParams(query).get('protocol')) };
 }
 
-/** A room's id as the node accepts it, or null. */
+/** A room's id as the node accepts it, or null. The stream's name, `room_<id>`, names the same room, as in play addresses. */
 export function parseRoomId(text: string): string | null {
-  return /^[A-Za-z0-9_-]{1,64}$/.test(text) ? text : null;
+  const id = text.startsWith('room_') ? text.slice('room_'.length) : text;
+  return /^(?!room_)[A-Za-z0-9_-]{1,64}$/.test(id) ? id : null;
 }
 
 /** A choice by its name; anything else is `auto`. */

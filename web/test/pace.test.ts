@@ -4,7 +4,7 @@ import { backoffMs } from '../src/play/backoff.ts';
 import { chase } from '../src/play/chase.ts';
 import { bufferAheadS, flvLatencyMs, hlsLatencyMs } from '../src/play/latency.ts';
 import { RecentMedian } from '../src/play/median.ts';
-import { Progress } from '../src/play/progress.ts';
+import { Progress, type Hold } from '../src/play/progress.ts';
 
 test('waits double up to a cap, and half of each is jitter', () => {
   const longest = [1, 2, 3, 4, 5, 6, 7, 1000].map((failures) => backoffMs(failures, 1));
@@ -93,23 +93,28 @@ test('a burst does not move the median', () => {
 
 test('a stall is a picture that stopped by itself', () => {
   const progress = new Progress(0);
-  const rows: [number, number, boolean, boolean, number][] = [
-    // now, position, held → moving, stalls
-    [0, 0, false, false, 0],
-    [5000, 0, false, false, 0],
-    [5250, 0.2, false, true, 0],
-    [5600, 0.2, false, true, 0],
-    [5650, 0.2, false, false, 1],
-    [9000, 0.2, false, false, 1],
-    [9250, 0.4, false, true, 1],
-    [9500, 0.4, true, true, 1],
-    [60_000, 0.4, true, true, 1],
-    [60_250, 0.6, false, true, 1],
+  const rows: [number, number, Hold, boolean, number][] = [
+    // now, position, hold → moving, stalls
+    [0, 0, null, false, 0],
+    [5000, 0, null, false, 0],
+    [5250, 0.2, null, true, 0],
+    [5600, 0.2, null, true, 0],
+    [5650, 0.2, null, false, 1],
+    [9000, 0.2, null, false, 1],
+    [9250, 0.4, null, true, 1],
+    [9500, 0.4, 'paused', true, 1],
+    [60_000, 0.4, 'paused', true, 1],
+    [60_250, 0.6, null, true, 1],
+    // A seek may take a moment; one that leads nowhere is a stall.
+    [60_500, 0.6, 'seeking', true, 1],
+    [63_250, 0.6, 'seeking', true, 1],
+    [63_750, 0.6, 'seeking', false, 2],
+    [64_000, 0.8, null, true, 2],
   ];
-  for (const [now, position, held, moving, stalls] of rows) {
-    progress.observe(now, position, held);
+  for (const [now, position, hold, moving, stalls] of rows) {
+    progress.observe(now, position, hold);
     assert.deepEqual([progress.moving, progress.stalls], [moving, stalls], `at ${now}`);
   }
   assert.equal(progress.sinceFirstMoveMs(60_250), 55_000);
-  assert.equal(progress.stillForMs(61_250), 1000);
+  assert.equal(progress.stillForMs(65_000), 1000);
 });

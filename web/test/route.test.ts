@@ -24,7 +24,8 @@ test('room ids are 1 to 64 letters, digits, underscores and hyphens', () => {
   for (const good of ['a', 'Z', '0', '_', '-', 'x'.repeat(64)]) {
     assert.equal(parseRoomId(good), good);
   }
-  for (const bad of ['', 'x'.repeat(65), 'a b', 'ä', 'a.b', 'a/b', '<b>', 'a\n']) {
+  assert.equal(parseRoomId('room_demo'), 'demo');
+  for (const bad of ['', 'room_', 'room_room_a', 'x'.repeat(65), 'a b', 'ä', 'a.b', 'a/b', '<b>', 'a\n']) {
     assert.equal(parseRoomId(bad), null, JSON.stringify(bad));
   }
 });

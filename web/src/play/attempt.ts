@@ -24,9 +24,9 @@ export class Attempt {
 
   /** Looks at the picture and keeps it near the live edge; `mayWait` is true while the broadcaster is known to be away. */
   tick(nowMs: number, mayWait: boolean): void {
-    const held = this.paused || this.#video.seeking;
-    this.progress.observe(nowMs, this.#video.currentTime, held);
-    if (!held && this.#state === 'open') {
+    const hold = this.paused ? 'paused' : this.#video.seeking ? 'seeking' : null;
+    this.progress.observe(nowMs, this.#video.currentTime, hold);
+    if (hold === null && this.#state === 'open') {
       this.#transport?.steer();
     }
     if (this.progress.stillForMs(nowMs) > this.#patienceMs(mayWait)) {

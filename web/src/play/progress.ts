@@ -1,3 +1,6 @@
+/** Why a picture may stand still without being stuck. */
+export type Hold = 'paused' | 'seeking' | null;
+
 /** Whether the picture moves, judged by the position alone: browsers disagree on when to send `waiting` and `playing`. */
 export class Progress {
   #position: number | null = null;
@@ -5,13 +8,17 @@ export class Progress {
   #moving = false;
   #firstMovedAtMs: number | null = null;
   #stalls = 0;
+  #seekingSinceMs: number | null = null;
 
   constructor(nowMs: number) {
     this.#movedAtMs = nowMs;
   }
 
-  /** Looks at the position; `held` is true while the viewer pauses or a seek is under way, which are no stalls. */
-  observe(nowMs: number, position: number, held: boolean): void {
+  /** Looks at the position; a pause is no stall, nor is a seek, unless it takes so long that it leads nowhere. */
+  observe(nowMs: number, position: number, hold: Hold): void {
+    this.#seekingSinceMs = hold === 'seeking' ? (this.#seekingSinceMs ?? nowMs) : null;
+    const sought = this.#seekingSinceMs !== null && nowMs - this.#seekingSinceMs < SEEK_MS;
+    const held = hold === 'paused' || sought;
     const moved = this.#position !== null && position > this.#position;
     this.#position = position;
     if (moved || held) {
@@ -50,5 +57,7 @@ export class Progress {
   }
 }
 
+// A seek within the buffer takes a fraction of this, one that has to fetch a segment about as much.
+const SEEK_MS = 3_000;
 // Several frames at 15 fps and more; shorter stops are not seen as such.
 const STILL_MS = 400;

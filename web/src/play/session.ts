@@ -88,6 +88,10 @@ export class Session {
     if (wasOver && answer.is === 'live') {
       this.#everMoved = false;
     }
+    // Whatever is still open belongs to a broadcast, or a node, that is gone.
+    if (this.#answer !== null && this.#answer.is !== 'live' && answer.is === 'live') {
+      this.#closeAttempt();
+    }
     this.#answer = answer;
     this.#tick(performance.now());
   }
