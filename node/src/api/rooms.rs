@@ -90,7 +90,8 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The present publisher goes on: it had a right to begin. The old key opens nothing any more.
+/// The old key opens nothing any more. A publisher that began with it goes on until somebody comes
+/// with the new one, so that a key is replaced without a gap.
 pub(super) async fn rotate_key(
     _: Operator,
     State(app): State<Arc<App>>,
@@ -99,6 +100,9 @@ pub(super) async fn rotate_key(
     let id = room_id(&id)?;
     let stream_key = app.rooms.rotate_key(&id).await.map_err(refusal)?;
     app.known_rooms.forget(&id);
+    if let Some(stream) = app.hub.stream(&id) {
+        stream.give_way();
+    }
     tracing::info!(room = %id, "publish key replaced");
     Ok(Json(wire::RotatedKey { stream_key }))
 }

@@ -59,6 +59,8 @@ struct Present {
     epoch: u64,
     revoked: CancellationToken,
     last_frame: Instant,
+    /// Its key is no longer the room's: it goes on, but a newcomer wins at once.
+    gives_way: bool,
 }
 
 /// Viewers by protocol.
@@ -131,12 +133,20 @@ impl Stream {
         self.read().ring.headers().clone()
     }
 
-    /// When the present publisher last sent something, or began; `None` where there is none.
+    /// The room has a new key: whoever comes with it replaces the present publisher.
+    pub(crate) fn give_way(&self) {
+        if let Some(present) = self.write().present.as_mut() {
+            present.gives_way = true;
+        }
+    }
+
+    /// When the present publisher last sent something, or began; `None` where there is none, and
+    /// where it gives way to any newcomer.
     pub(crate) fn last_frame(&self) -> Option<Instant> {
-        self.read()
-            .present
-            .as_ref()
-            .map(|present| present.last_frame)
+        let inner = self.read();
+        let present = inner.present.as_ref();
+        let present = present.filter(|present| !present.gives_way);
+        present.map(|present| present.last_frame)
     }
 
     /// Returns at the next frame or change of state.
@@ -172,6 +182,7 @@ impl Stream {
             epoch: claim.epoch,
             revoked: revoked.clone(),
             last_frame: now,
+            gives_way: false,
         });
         inner.ring.restart();
         inner.timeline.restart();

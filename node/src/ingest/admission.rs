@@ -239,6 +239,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn who_comes_with_a_new_key_need_not_wait() {
+        let place = Place::new();
+        let old_key = place.room("a", OnConflict::Refuse).await;
+        let present = place.admit(old_key.reveal()).await.unwrap();
+        let new_key = place.rooms.rotate_key(old_key.room()).await.unwrap();
+        place.hub.stream(old_key.room()).unwrap().give_way();
+        send(&present);
+        assert!(
+            !present.revocation().is_cancelled(),
+            "nobody else is there yet"
+        );
+        let refused = place.admit(old_key.reveal()).await.err();
+        assert_eq!(refused, Some(Refusal::KeyRefused));
+
+        let started = Instant::now();
+        let new = place.admit(new_key.reveal()).await.unwrap();
+        assert_eq!(started.elapsed(), Duration::ZERO);
+        assert!(present.revocation().is_cancelled() && !new.revocation().is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_publisher_that_sends_keeps_its_room() {
         let place = Place::new();
         let key = place.room("a", OnConflict::Refuse).await;
