@@ -89,6 +89,10 @@ impl Lock {
             let bytes = from_hex(text.reveal().trim()).ok_or(Error::Content { path, what })?;
             return Ok(Secret::new(bytes));
         }
+        if self.folder.rooms_file().exists() {
+            let what = "is missing beside rooms that need it; put the backup back: without it no publish key works";
+            return Err(Error::Content { path, what });
+        }
         let bytes = random::bytes();
         private::write(&path, &format!("{}\n", to_hex(&bytes)))?;
         Ok(Secret::new(bytes))

@@ -231,6 +231,17 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_that_rooms_need_is_not_replaced() {
+        let scratch = Scratch::new();
+        let folder = Folder::open(scratch.path()).expect("there");
+        let lock = folder.lock().expect("readable").expect("free");
+        std::fs::write(folder.rooms_file(), "rooms").expect("ours");
+        let error = lock.secret().expect_err("the rooms' keys need the old one");
+        assert!(error.to_string().contains("secret: is missing"), "{error}");
+        assert!(!scratch.path().join("secret").exists());
+    }
+
+    #[test]
     fn broken_files_are_named_and_not_replaced() {
         for (name, content) in [
             ("api-token", ""),
