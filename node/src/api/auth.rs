@@ -22,8 +22,10 @@ impl FromRequestParts<Arc<App>> for Operator {
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok());
         let token = value
-            .and_then(|value| value.strip_prefix("Bearer "))
-            .unwrap_or_default();
+            .and_then(|value| value.split_once(' '))
+            // The scheme's case does not matter (RFC 9110 §11.1).
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"))
+            .map_or("", |(_, token)| token);
         if same(token.trim().as_bytes(), app.api_token.reveal().as_bytes()) {
             Ok(Self)
         } else {

@@ -56,8 +56,8 @@ pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next:
     {
         let (route, code) = (labels.route.as_str(), refusal.code());
         match labels.status {
-            // Pages ask for what is not live again and again.
-            404 => tracing::debug!(route, code, "refused: {refusal}"),
+            // Pages ask again and again for what they may not, or not yet, show.
+            403 | 404 => tracing::debug!(route, code, "refused: {refusal}"),
             _ => tracing::info!(route, code, "refused: {refusal}"),
         }
     }

@@ -78,8 +78,19 @@ enum Failure {
     Usage(String),
     #[error("{0}")]
     Config(#[from] config::Error),
-    #[error("error: {0:#}")]
+    #[error("error: {}", causes(.0))]
     Failed(#[from] anyhow::Error),
+}
+
+/// The causes of an error in one line, each told once: many errors tell their cause themselves.
+fn causes(error: &anyhow::Error) -> String {
+    let mut line = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
 }
 
 impl Failure {

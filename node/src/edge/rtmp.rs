@@ -38,6 +38,17 @@ enum End {
     Stopped,
 }
 
+impl End {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Hangup => "hung_up",
+            Self::Broken(error) => error.reason(),
+            Self::Told => "refused",
+            Self::Stopped => "draining",
+        }
+    }
+}
+
 impl From<std::io::Error> for End {
     fn from(_: std::io::Error) -> Self {
         Self::Hangup
@@ -171,7 +182,8 @@ impl Connection {
         if let Err(error) = self.app.registry.release(&claim).await {
             tracing::warn!(%error, room = %claim.room, "the claim could not be given back");
         }
-        tracing::info!(room = %claim.room, epoch = claim.epoch, peer = %self.peer, "publishing ended");
+        let reason = end.as_ref().err().map_or("unpublished", End::reason);
+        tracing::info!(room = %claim.room, epoch = claim.epoch, peer = %self.peer, reason, "publishing ended");
         end
     }
 
@@ -226,9 +238,12 @@ impl Connection {
     }
 
     fn say_revoked(&mut self) -> Result<(), End> {
+        if self.app.stop.is_closing() {
+            return self.refuse(&Refusal::Draining, Refusal::Draining.publish_status());
+        }
         self.session.refuse(
             status::PUBLISH_BAD_NAME,
-            "Another encoder has taken the room over, or the room is gone.",
+            "Another encoder has taken the room over, or the room was deleted.",
         );
         Err(End::Told)
     }

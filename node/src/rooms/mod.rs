@@ -41,7 +41,7 @@ pub(crate) struct Room {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Playback {
-    /// Nobody without a signed address.
+    /// Nobody.
     #[default]
     Private,
     /// Everyone, and the room is listed while it is live.
