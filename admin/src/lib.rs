@@ -1,0 +1,1 @@
+//! What the operator and a node say to each other.

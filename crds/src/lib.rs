@@ -1,0 +1,1 @@
+//! LiveCluster and LiveRoom.
