@@ -10,6 +10,7 @@
 //!
 //! Every other answer is an [`ErrorBody`].
 
+pub(crate) use isocast_admin::{ErrorBody, ErrorDetail};
 use isocast_media::UnixMs;
 use serde::{Deserialize, Serialize};
 
@@ -93,13 +94,13 @@ impl From<Claim> for Publisher {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct CreatedRoom {
     pub room: Room,
-    #[serde(with = "revealed")]
+    #[serde(with = "isocast_admin::revealed")]
     pub stream_key: PublishKey,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct RotatedKey {
-    #[serde(with = "revealed")]
+    #[serde(with = "isocast_admin::revealed")]
     pub stream_key: PublishKey,
 }
 
@@ -117,34 +118,6 @@ pub(crate) struct RoomList {
     pub rooms: Vec<Room>,
     /// Where to go on; absent on the last page.
     pub next: Option<RoomId>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct ErrorBody {
-    pub error: ErrorDetail,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct ErrorDetail {
-    /// A word for programs.
-    pub code: String,
-    /// A sentence for people.
-    pub message: String,
-}
-
-/// A publish key in an answer to its owner.
-mod revealed {
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    use crate::rooms::PublishKey;
-
-    pub(super) fn serialize<S: Serializer>(key: &PublishKey, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(key.reveal())
-    }
-
-    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<PublishKey, D::Error> {
-        PublishKey::parse(&String::deserialize(from)?).map_err(de::Error::custom)
-    }
 }
 
 #[cfg(test)]

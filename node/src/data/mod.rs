@@ -13,8 +13,6 @@
 
 mod lock;
 mod private;
-pub(crate) mod random;
-mod secret;
 
 #[cfg(test)]
 pub(crate) mod scratch;
@@ -24,8 +22,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use isocast_admin::{Secret, random};
 pub(crate) use lock::{Lock, NodeFile};
-pub(crate) use secret::Secret;
 
 use tokio::time::Instant;
 

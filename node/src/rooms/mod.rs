@@ -4,7 +4,6 @@
 //! twin in memory and one that always fails. One contract suite runs on all that keep rooms.
 
 mod cache;
-mod id;
 mod key;
 mod sqlite;
 
@@ -19,11 +18,10 @@ use std::error::Error as StdError;
 
 use futures_util::future::BoxFuture;
 use isocast_media::UnixMs;
-use serde::{Deserialize, Serialize};
 
 pub(crate) use cache::Cache;
-pub(crate) use id::{BadId, RoomId};
-pub(crate) use key::{KeyHasher, PublishKey};
+pub(crate) use isocast_admin::{OnConflict, Playback, PublishKey, RoomId};
+pub(crate) use key::KeyHasher;
 pub(crate) use sqlite::Sqlite;
 
 /// One room as the store knows it.
@@ -35,28 +33,6 @@ pub(crate) struct Room {
     pub created_at: UnixMs,
     /// 1 for the first publish key, one more with each new one.
     pub key_generation: u32,
-}
-
-/// Who may watch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Playback {
-    /// Nobody.
-    #[default]
-    Private,
-    /// Everyone, and the room is listed while it is live.
-    Public,
-}
-
-/// What happens to a publisher whose room is already live.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum OnConflict {
-    /// It is refused while the present publisher sends.
-    #[default]
-    Refuse,
-    /// It replaces the present publisher at once.
-    Takeover,
 }
 
 /// A room to be made.

@@ -1,14 +1,14 @@
 //! Random secrets and names.
 
 /// Bytes from the operating system's generator.
-pub(crate) fn bytes<const N: usize>() -> [u8; N] {
+pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("Linux gives random bytes once it has booted");
     bytes
 }
 
 /// 256 random bits as 43 characters of 0-9, A-Z, a-z (62^43 > 2^256 > 62^42).
-pub(crate) fn base62_256() -> String {
+pub fn base62_256() -> String {
     base62(bytes())
 }
 

@@ -4,17 +4,17 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::random;
+use crate::random;
 
 /// `[A-Za-z0-9_-]{1,64}`, not starting with `room_`. Safe in URLs, file names and registry keys.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub(crate) struct RoomId(String);
+pub struct RoomId(String);
 
 /// The text names no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a room id is 1 to 64 of A-Z, a-z, 0-9, `_` and `-`, and does not start with `room_`")]
-pub(crate) struct BadId;
+pub struct BadId;
 
 /// What a room's stream starts with; no room id does, so neither is taken for the other.
 const STREAM_PREFIX: &str = "room_";
@@ -24,7 +24,8 @@ const RANDOM_CHARS: usize = 12;
 const ALPHABET: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz-";
 
 impl RoomId {
-    pub(crate) fn parse(text: &str) -> Result<Self, BadId> {
+    /// Reads an id.
+    pub fn parse(text: &str) -> Result<Self, BadId> {
         let is_id = (1..=BYTES_MAX).contains(&text.len())
             && text.bytes().all(|byte| ALPHABET.contains(&byte))
             && !text.starts_with(STREAM_PREFIX);
@@ -37,7 +38,7 @@ impl RoomId {
 
     /// Twelve characters, every id as likely as any other; never one that a command line would
     /// take for a flag.
-    pub(crate) fn random() -> Self {
+    pub fn random() -> Self {
         loop {
             // 256 is a multiple of 64, so the low six bits of a byte choose evenly.
             let chars = random::bytes::<RANDOM_CHARS>()
@@ -52,16 +53,17 @@ impl RoomId {
     }
 
     /// Reads the name of a room's stream, `room_<id>`.
-    pub(crate) fn from_stream_name(name: &str) -> Result<Self, BadId> {
+    pub fn from_stream_name(name: &str) -> Result<Self, BadId> {
         Self::parse(name.strip_prefix(STREAM_PREFIX).ok_or(BadId)?)
     }
 
     /// `room_<id>`, as play URLs and the registry name the stream.
-    pub(crate) fn stream_name(&self) -> String {
+    pub fn stream_name(&self) -> String {
         format!("{STREAM_PREFIX}{}", self.0)
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    /// The id as it was written.
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }

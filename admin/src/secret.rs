@@ -4,15 +4,16 @@ use std::fmt;
 
 /// Holds a secret. There is no `Display`, and `Debug` does not tell it.
 #[derive(Clone)]
-pub(crate) struct Secret<T>(T);
+pub struct Secret<T>(T);
 
 impl<T> Secret<T> {
-    pub(crate) fn new(value: T) -> Self {
+    /// Hides `value` from now on.
+    pub fn new(value: T) -> Self {
         Self(value)
     }
 
     /// The secret itself: to compare, hash or hand out, never to log.
-    pub(crate) fn reveal(&self) -> &T {
+    pub fn reveal(&self) -> &T {
         &self.0
     }
 }
