@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use crate::config::Config;
-use crate::data::Secret;
+use crate::data::Token;
 use crate::edge::{Connected, Socket};
 use crate::hub::{Hub, Protocol, Subscriber};
 use crate::metrics::{Metrics, ProtocolLabel, TrafficLabels};
@@ -26,7 +26,9 @@ pub(crate) struct App {
     pub hub: Arc<Hub>,
     pub packager: Packager,
     pub metrics: Metrics,
-    pub api_token: Secret<String>,
+    pub api_token: Token,
+    /// For the admin API, on the internal port.
+    pub admin_token: Token,
     pub stop: Stop,
 }
 

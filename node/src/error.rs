@@ -7,7 +7,7 @@ use isocast_media::rtmp::session::status;
 pub(crate) enum Refusal {
     #[error("{0}")]
     BadRequest(String),
-    #[error("this needs the API token: send `Authorization: Bearer …`")]
+    #[error("this needs a token: send `Authorization: Bearer …`")]
     Unauthorized,
     /// Said of a private room and of one that does not exist.
     #[error("this room is not open to viewers")]

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::api;
 use crate::app::{App, Stop};
 use crate::config::{Config, Loaded};
-use crate::data::{Folder, Lock, NodeFile};
+use crate::data::{Folder, Lock, NodeFile, Token, TokenFile};
 use crate::edge::{self, Caps, Connected};
 use crate::hub::{self, Hub};
 use crate::log;
@@ -44,7 +44,7 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
         tracing::info!(file = %file.display(), "configuration read");
     }
     let config = loaded.config;
-    let lock = open_data_folder(&config).await?;
+    let (lock, api_token, admin_token) = open_data_folder(&config).await?;
     let store = Sqlite::open(&lock.folder().rooms_file(), KeyHasher::new(lock.secret()?)).await?;
     let store = Arc::new(store);
     let listeners = Listeners::bind(&config).await?;
@@ -60,7 +60,8 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
         hub: Arc::new(Hub::new(hub_limits(&config))),
         packager: Packager::new(config.hls.clone(), tasks.clone()),
         metrics: Metrics::new(),
-        api_token: lock.api_token()?,
+        api_token,
+        admin_token,
         stop: Stop::default(),
         config,
     });
@@ -79,18 +80,28 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn open_data_folder(config: &Config) -> anyhow::Result<Lock> {
+/// The lock on the folder, the token of the API and that of the admin API.
+async fn open_data_folder(config: &Config) -> anyhow::Result<(Lock, Token, Token)> {
     let folder = Folder::open(&config.data_dir)?;
-    for path in folder.exposed() {
-        tracing::warn!(path = %path.display(), "others on this machine can read this secret; make it mode 0600");
-    }
-    match folder.lock_within(LOCK_WAIT).await? {
-        Some(lock) => Ok(lock),
-        None => bail!(
+    let Some(lock) = folder.lock_within(LOCK_WAIT).await? else {
+        bail!(
             "the data folder {} is in use by another node; give this one its own with --data-dir",
             config.data_dir.display()
-        ),
+        );
+    };
+    let api = folder.api_token(&config.api.token_file);
+    let admin = folder.admin_token(&config.admin.token_file);
+    let token = |key, file: &TokenFile| -> anyhow::Result<Token> {
+        Ok(Token::new(file.clone(), lock.token(file).context(key)?))
+    };
+    let tokens = (
+        token("api.token_file", &api)?,
+        token("admin.token_file", &admin)?,
+    );
+    for path in folder.exposed(&[&api, &admin]) {
+        tracing::warn!(path = %path.display(), "others on this machine can read this secret; make it mode 0600");
     }
+    Ok((lock, tokens.0, tokens.1))
 }
 
 pub(crate) fn hub_limits(config: &Config) -> hub::Limits {

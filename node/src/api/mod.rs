@@ -1,10 +1,12 @@
 //! The HTTP surface: which paths there are, and what every answer has.
 
+mod admin;
 mod auth;
 mod health;
 mod live;
 mod request;
 mod rooms;
+mod watch;
 pub(crate) mod wire;
 
 use std::sync::Arc;
@@ -15,7 +17,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
+use isocast_admin::{PATH_NODE, PATH_ROOMS, PATH_WATCH};
 
 use crate::app::App;
 use crate::delivery::{flv, hls, page};
@@ -58,8 +61,15 @@ pub(crate) fn internal(app: Arc<App>) -> Router {
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
+        .route(PATH_NODE, get(admin::node))
+        .route(
+            &format!("{PATH_ROOMS}/{{room}}"),
+            put(admin::put_room).delete(admin::delete_room),
+        )
+        .route(PATH_WATCH, get(watch::watch))
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(
             Arc::clone(&app),
             request::observe,

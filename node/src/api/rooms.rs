@@ -82,10 +82,13 @@ pub(super) async fn delete(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Refusal> {
-    let id = room_id(&id)?;
-    app.rooms.delete(&id).await.map_err(refusal)?;
-    app.known_rooms.forget(&id);
-    app.hub.remove(&id);
+    remove(&app, &room_id(&id)?).await
+}
+
+pub(super) async fn remove(app: &App, id: &RoomId) -> Result<StatusCode, Refusal> {
+    app.rooms.delete(id).await.map_err(refusal)?;
+    app.known_rooms.forget(id);
+    app.hub.remove(id);
     tracing::info!(room = %id, "room deleted");
     Ok(StatusCode::NO_CONTENT)
 }
@@ -107,7 +110,7 @@ pub(super) async fn rotate_key(
     Ok(Json(wire::RotatedKey { stream_key }))
 }
 
-fn unreadable(error: JsonRejection) -> Refusal {
+pub(super) fn unreadable(error: JsonRejection) -> Refusal {
     match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Refusal::BodyTooLarge,
         _ => Refusal::BadRequest(error.body_text()),
@@ -115,11 +118,11 @@ fn unreadable(error: JsonRejection) -> Refusal {
 }
 
 /// What is no id names no room.
-fn room_id(text: &str) -> Result<RoomId, Refusal> {
+pub(super) fn room_id(text: &str) -> Result<RoomId, Refusal> {
     RoomId::parse(text).map_err(|_| Refusal::NoRoom)
 }
 
-fn refusal(error: rooms::Error) -> Refusal {
+pub(super) fn refusal(error: rooms::Error) -> Refusal {
     match error {
         rooms::Error::AlreadyExists(id) => Refusal::AlreadyExists(id.to_string()),
         rooms::Error::NotFound(_) => Refusal::NoRoom,

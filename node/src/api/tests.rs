@@ -12,7 +12,8 @@ use tokio_util::task::TaskTracker;
 use super::*;
 use crate::app::Stop;
 use crate::config::Config;
-use crate::data::Secret;
+use crate::data::scratch::Scratch;
+use crate::data::{Folder, Secret, Token};
 use crate::edge::Caps;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
@@ -22,13 +23,18 @@ use crate::rooms::memory::Memory;
 use crate::rooms::{self, NewRoom, OnConflict, Playback, RoomId, Rooms};
 use crate::run;
 
-const TOKEN: &str = "isocast_test";
+mod admin;
 
-/// A node's HTTP side on a port of its own, with a public room `open` and a private one `shut`.
+const TOKEN: &str = "isocast_test";
+pub(crate) const ADMIN_TOKEN: &str = "isocast_admin_test";
+
+/// A node's HTTP side on ports of its own, with a public room `open` and a private one `shut`.
 pub(crate) struct Node {
     pub(crate) app: Arc<App>,
     pub(crate) address: SocketAddr,
+    internal: SocketAddr,
     pub(crate) tasks: TaskTracker,
+    scratch: Scratch,
 }
 
 impl Node {
@@ -47,6 +53,12 @@ impl Node {
             // The store that always fails is welcome too.
             let _ = rooms.create(room).await;
         }
+        let scratch = Scratch::new();
+        let folder = Folder::open(scratch.path()).unwrap();
+        let token = |name, token: &str| {
+            let file = folder.api_token(&scratch.path().join(name));
+            Token::new(file, Secret::new(token.into()))
+        };
         let tasks = TaskTracker::new();
         let app = Arc::new(App {
             node_id: "node-1".into(),
@@ -56,19 +68,27 @@ impl Node {
             hub: Arc::new(Hub::new(run::hub_limits(&config))),
             packager: Packager::new(config.hls.clone(), tasks.clone()),
             metrics: Metrics::new(),
-            api_token: Secret::new(TOKEN.into()),
+            api_token: token("api", TOKEN),
+            admin_token: token("admin", ADMIN_TOKEN),
             stop: Stop::default(),
             config,
         });
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let http = &app.config.http;
-        let caps = Caps::new(http.connections_max, http.connections_per_ip_max);
-        run::serve_http(&app, &tasks, listener, caps, public(Arc::clone(&app)));
+        let serve = async |router| {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let http = &app.config.http;
+            let caps = Caps::new(http.connections_max, http.connections_per_ip_max);
+            run::serve_http(&app, &tasks, listener, caps, router);
+            address
+        };
+        let address = serve(public(Arc::clone(&app))).await;
+        let internal = serve(internal(Arc::clone(&app))).await;
         Self {
             app,
             address,
+            internal,
             tasks,
+            scratch,
         }
     }
 
@@ -78,26 +98,34 @@ impl Node {
 
     /// Sends these bytes, then reads until the node closes the connection.
     pub(crate) async fn raw(&self, request: &[u8]) -> String {
-        let mut tcp = self.connect().await;
-        tcp.write_all(request).await.unwrap();
-        let mut answer = Vec::new();
-        let read = tcp.read_to_end(&mut answer);
-        let read = tokio::time::timeout(Duration::from_secs(20), read).await;
-        read.expect("the node closes the connection").ok();
-        String::from_utf8_lossy(&answer).into_owned()
+        raw(self.address, request).await
     }
 
     async fn ask(&self, line: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        let headers: String = headers
-            .iter()
-            .map(|(name, value)| format!("{name}: {value}\r\n"))
-            .collect();
-        let length = body.len();
-        let request = format!(
-            "{line} HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
-        );
-        Answer::parse(&self.raw(request.as_bytes()).await)
+        ask(self.address, line, headers, body).await
     }
+}
+
+async fn raw(to: SocketAddr, request: &[u8]) -> String {
+    let mut tcp = TcpStream::connect(to).await.unwrap();
+    tcp.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    let read = tcp.read_to_end(&mut answer);
+    let read = tokio::time::timeout(Duration::from_secs(20), read).await;
+    read.expect("the node closes the connection").ok();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+async fn ask(to: SocketAddr, line: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let headers: String = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    let length = body.len();
+    let request = format!(
+        "{line} HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+    );
+    Answer::parse(&raw(to, request.as_bytes()).await)
 }
 
 #[derive(Debug)]
@@ -500,7 +528,6 @@ async fn a_websocket_counts_as_a_connection_until_it_closes_and_a_shutdown_waits
 
 /// The public room goes live with one audio frame.
 fn publish(node: &Node) -> (crate::hub::Publisher, Arc<crate::hub::Stream>) {
-    use isocast_media::{Codec, Frame, Kind, MediaMs};
     let claim = registry::Claim {
         room: RoomId::parse("open").unwrap(),
         node: "node-1".into(),
@@ -508,6 +535,12 @@ fn publish(node: &Node) -> (crate::hub::Publisher, Arc<crate::hub::Stream>) {
     };
     let now = std::time::Instant::now();
     let (publisher, stream) = node.app.hub.publish(claim, now).unwrap();
+    send_audio(&publisher);
+    (publisher, stream)
+}
+
+fn send_audio(publisher: &crate::hub::Publisher) {
+    use isocast_media::{Codec, Frame, Kind, MediaMs};
     for (kind, data) in [
         (Kind::Config, &b"\x12\x10"[..]),
         (Kind::Media { key: true }, b"\x21\x10\x04"),
@@ -519,7 +552,6 @@ fn publish(node: &Node) -> (crate::hub::Publisher, Arc<crate::hub::Stream>) {
             pts_offset_ms: 0,
             data: bytes::Bytes::from_static(data),
         };
-        publisher.push(frame, now).unwrap();
+        publisher.push(frame, std::time::Instant::now()).unwrap();
     }
-    (publisher, stream)
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::client::Client;
 use crate::api::wire::{CreateRoom, CreatedRoom, Room};
-use crate::data::{Folder, Lock};
+use crate::data::{Folder, Lock, TokenFile};
 use crate::rooms::{KeyHasher, LIST_MAX, PublishKey, RoomId, Rooms, Sqlite};
 
 /// How long another process may hold the folder without saying where it listens: a node that
@@ -25,7 +25,7 @@ pub(super) enum Desk {
 }
 
 impl Desk {
-    pub(super) async fn open(folder: &Folder) -> anyhow::Result<Self> {
+    pub(super) async fn open(folder: &Folder, token: &TokenFile) -> anyhow::Result<Self> {
         let give_up = Instant::now() + PATIENCE;
         loop {
             if let Some(lock) = folder.lock()? {
@@ -35,7 +35,9 @@ impl Desk {
                 let rooms = rooms.with_context(|| path.display().to_string())?;
                 return Ok(Self::Store { rooms, _lock: lock });
             }
-            if let (Some(node), Some(token)) = (folder.node()?, folder.api_token()?) {
+            if let Some(node) = folder.node()? {
+                // A node has its token before it says where it listens.
+                let token = token.read_existing().context("api.token_file")?;
                 return Ok(Self::Node(Client::new(node.http, token)));
             }
             if Instant::now() >= give_up {

@@ -67,14 +67,15 @@ pub(super) fn run(
 
 async fn obey(command: Command, config: &Config, console: &mut Console<'_>) -> anyhow::Result<()> {
     let folder = Folder::open(&config.data_dir)?;
-    for path in folder.exposed() {
+    let token = folder.api_token(&config.api.token_file);
+    for path in folder.exposed(&[&token]) {
         writeln!(
             console.err,
             "warning: every user of this machine can read {}",
             path.display()
         )?;
     }
-    let desk = Desk::open(&folder).await?;
+    let desk = Desk::open(&folder, &token).await?;
     let done = at(&desk, command, &folder, console).await;
     desk.close().await;
     done

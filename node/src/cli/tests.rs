@@ -410,7 +410,8 @@ fn rooms_through_the_running_node() {
     );
     assert_eq!(room(folder, &["delete", "a"]).out, "room a deleted\n");
 
-    let token = node.lock.api_token().expect("made");
+    let file = node.lock.folder().api_token(Path::new(""));
+    let token = node.lock.token(&file).expect("made");
     let bearer = format!("authorization: Bearer {}", token.reveal());
     let asked = node.requests();
     assert!(asked.iter().all(|request| request.head.contains(&bearer)));
@@ -513,7 +514,8 @@ impl Node {
             .and_then(|folder| folder.lock())
             .expect("readable")
             .expect("free");
-        lock.api_token().expect("made");
+        let token = lock.folder().api_token(Path::new(""));
+        lock.token(&token).expect("made");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound");
         // The wildcard makes the command call loopback.

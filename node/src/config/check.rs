@@ -68,6 +68,7 @@ pub(super) fn value(kind: &Kind, written: &Written) -> Result<toml::Value, Strin
 fn fits(format: Format, text: &str) -> bool {
     match format {
         Format::Folder => !text.is_empty() && !text.contains('\0'),
+        Format::File => !text.contains('\0'),
         Format::NodeId => text.is_empty() || is_node_id(text),
         Format::SocketAddress => text.parse::<SocketAddr>().is_ok(),
     }
@@ -91,7 +92,7 @@ pub(super) fn allowed(kind: &Kind) -> String {
                 .join(", ")
                 .replacen(", ", " or ", usize::from(words.len() == 2))
         }
-        Kind::Text(Format::Folder) => "a path".to_owned(),
+        Kind::Text(Format::Folder | Format::File) => "a path".to_owned(),
         Kind::Text(Format::NodeId) => "up to 253 of A-Z, a-z, 0-9, `.`, `_`, `-`".to_owned(),
         Kind::Text(Format::SocketAddress) => {
             "an IP address and a port such as 127.0.0.1:8080 or [::]:8080".to_owned()

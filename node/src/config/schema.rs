@@ -38,6 +38,8 @@ pub(super) enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Format {
     Folder,
+    /// Or nothing, for one that the node keeps itself.
+    File,
     NodeId,
     SocketAddress,
 }
@@ -103,6 +105,7 @@ fn kind(schema: &Value) -> Option<Kind> {
             max: schema.get("maximum").and_then(Value::as_u64)?,
         }),
         ("string", Some("folder")) => Some(Kind::Text(Format::Folder)),
+        ("string", Some("file")) => Some(Kind::Text(Format::File)),
         ("string", Some("node-id")) => Some(Kind::Text(Format::NodeId)),
         ("string", Some("socket-address")) => Some(Kind::Text(Format::SocketAddress)),
         _ => None,

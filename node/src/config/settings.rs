@@ -18,6 +18,8 @@ pub(crate) struct Config {
     pub data_dir: PathBuf,
     pub node: Node,
     pub listen: Listen,
+    pub api: Api,
+    pub admin: Admin,
     pub rtmp: Rtmp,
     pub http: Http,
     pub hub: Hub,
@@ -32,6 +34,8 @@ impl Default for Config {
             data_dir: PathBuf::from("isocast-data"),
             node: Node::default(),
             listen: Listen::default(),
+            api: Api::default(),
+            admin: Admin::default(),
             rtmp: Rtmp::default(),
             http: Http::default(),
             hub: Hub::default(),
@@ -75,7 +79,7 @@ pub(crate) struct Listen {
     /// Address for HTTP: pages, HLS, FLV, WebSocket and the API.
     #[schemars(extend("format" = "socket-address"))]
     pub http: SocketAddr,
-    /// Address for health and metrics. Not for the public.
+    /// Address for health, metrics and the admin API. Not for the public.
     #[schemars(extend("format" = "socket-address"))]
     pub internal: SocketAddr,
 }
@@ -88,6 +92,22 @@ impl Default for Listen {
             internal: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
         }
     }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Api {
+    /// File with the token that `/api/v1/rooms` asks for; read again when it changes. Empty: `api-token` in the data folder, made by the first start.
+    #[schemars(extend("format" = "file"))]
+    pub token_file: PathBuf,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Admin {
+    /// File with the token that the admin API asks for; read again when it changes. Empty: `admin-token` in the data folder, made by the first start.
+    #[schemars(extend("format" = "file"))]
+    pub token_file: PathBuf,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -26,7 +26,8 @@ fn allowed(kind: &Kind) -> String {
     match kind {
         Kind::Integer { min, max } => format!(" {min} to {max}."),
         Kind::OneOf(words) => format!(" One of {}.", words.join(", ")),
-        Kind::Boolean | Kind::Text(Format::Folder | Format::NodeId | Format::SocketAddress) => {
+        Kind::Boolean
+        | Kind::Text(Format::Folder | Format::File | Format::NodeId | Format::SocketAddress) => {
             String::new()
         }
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{API_TOKEN, Error, Folder, NODE, SECRET, Secret, private, random};
+use super::{Error, Folder, NODE, SECRET, Secret, TokenFile, private, random};
 
 /// The right to write in a data folder. Dropping it takes `node.json` away and frees the folder;
 /// the kernel frees it too when the process dies.
@@ -71,13 +71,17 @@ impl Lock {
         let _ = std::fs::remove_file(self.folder.file(NODE));
     }
 
-    /// The API token; the first call on a folder makes it.
-    pub(crate) fn api_token(&self) -> Result<Secret<String>, Error> {
-        if let Some(token) = self.folder.api_token()? {
+    /// The token in this file. The first call makes a file of the folder; any other is for somebody
+    /// else to make.
+    pub(crate) fn token(&self, file: &TokenFile) -> Result<Secret<String>, Error> {
+        if !file.is_ours {
+            return file.read_existing();
+        }
+        if let Some(token) = file.read()? {
             return Ok(token);
         }
         let token = format!("isocast_{}", random::base62_256());
-        private::write(&self.folder.file(API_TOKEN), &format!("{token}\n"))?;
+        private::write(file.path(), &format!("{token}\n"))?;
         Ok(Secret::new(token))
     }
 

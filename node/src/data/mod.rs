@@ -3,7 +3,8 @@
 //! | name | what it is |
 //! | --- | --- |
 //! | `lock` | held by the process that works on the folder, for as long as it lives |
-//! | `api-token` | the first API token, made by the first start |
+//! | `api-token` | the API token, made by the first start; unused where `api.token_file` names another |
+//! | `admin-token` | the same for the admin API and `admin.token_file` |
 //! | `secret` | 32 bytes in hex, under which publish keys are hashed |
 //! | `node.json` | the running node's process and addresses |
 //! | `rooms.sqlite` | the rooms |
@@ -13,6 +14,7 @@
 
 mod lock;
 mod private;
+mod token;
 
 #[cfg(test)]
 pub(crate) mod scratch;
@@ -24,12 +26,14 @@ use std::time::Duration;
 
 pub(crate) use isocast_admin::{Secret, random};
 pub(crate) use lock::{Lock, NodeFile};
+pub(crate) use token::{Token, TokenFile};
 
 use tokio::time::Instant;
 
 use crate::rooms::RoomId;
 
 const API_TOKEN: &str = "api-token";
+const ADMIN_TOKEN: &str = "admin-token";
 const SECRET: &str = "secret";
 const NODE: &str = "node.json";
 const ROOMS: &str = "rooms.sqlite";
@@ -80,22 +84,23 @@ impl Folder {
         }
     }
 
-    /// The API token, if a first start has made one.
-    pub(crate) fn api_token(&self) -> Result<Option<Secret<String>>, Error> {
-        let Some(text) = private::read(&self.file(API_TOKEN))? else {
-            return Ok(None);
+    /// Where the public API's token is: in the file that is configured, else in this folder.
+    pub(crate) fn api_token(&self, configured: &Path) -> TokenFile {
+        self.token_file(API_TOKEN, configured)
+    }
+
+    /// The same for the admin API.
+    pub(crate) fn admin_token(&self, configured: &Path) -> TokenFile {
+        self.token_file(ADMIN_TOKEN, configured)
+    }
+
+    fn token_file(&self, name: &str, configured: &Path) -> TokenFile {
+        let is_ours = configured.as_os_str().is_empty();
+        let path = match is_ours {
+            true => self.file(name),
+            false => configured.to_owned(),
         };
-        let token = text.reveal().trim();
-        let is_token =
-            (16..=256).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
-        if is_token {
-            return Ok(Some(Secret::new(token.to_owned())));
-        }
-        let what = "holds no API token of 16 to 256 characters; remove the file and the next start makes a new one";
-        Err(Error::Content {
-            path: self.file(API_TOKEN),
-            what,
-        })
+        TokenFile { path, is_ours }
     }
 
     /// What the running node has said about itself.
@@ -135,11 +140,12 @@ impl Folder {
         }
     }
 
-    /// Secret files that every user of the machine can read. Worth a warning.
-    pub(crate) fn exposed(&self) -> Vec<PathBuf> {
-        let files = [API_TOKEN, SECRET, ROOMS].map(|name| self.file(name));
+    /// Secret files, these tokens among them, that every user of the machine can read. Worth a
+    /// warning.
+    pub(crate) fn exposed(&self, tokens: &[&TokenFile]) -> Vec<PathBuf> {
+        let files = [SECRET, ROOMS].map(|name| self.file(name)).into_iter();
         files
-            .into_iter()
+            .chain(tokens.iter().map(|file| file.path.clone()))
             .filter(|path| is_world_readable(path))
             .collect()
     }
@@ -171,6 +177,11 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
+    fn tokens(folder: &Folder) -> [TokenFile; 2] {
+        let nothing = Path::new("");
+        [folder.api_token(nothing), folder.admin_token(nothing)]
+    }
+
     fn mode(path: &Path) -> u32 {
         std::fs::metadata(path).expect("it exists").mode() & 0o777
     }
@@ -181,16 +192,20 @@ mod tests {
         let path = scratch.path().join("a/b");
         let folder = Folder::open(&path).expect("made");
         assert_eq!(mode(&path), 0o700);
-        assert!(folder.api_token().expect("readable").is_none());
+        let [api, admin] = tokens(&folder);
+        assert!(api.read().expect("readable").is_none());
 
         let lock = folder.lock().expect("readable").expect("free");
-        let token = lock.api_token().expect("made");
+        let token = lock.token(&api).expect("made");
+        let other = lock.token(&admin).expect("made");
+        assert_ne!(token.reveal(), other.reveal());
         let secret = lock.secret().expect("made");
         let key = folder
             .keep_key(&RoomId::parse("demo").expect("an id"), "room_demo_key_x")
             .expect("kept");
         for file in [
             path.join("api-token"),
+            path.join("admin-token"),
             path.join("secret"),
             path.join("lock"),
             key.clone(),
@@ -207,9 +222,9 @@ mod tests {
         assert!(token.reveal().starts_with("isocast_"));
         drop(lock);
         let lock = folder.lock().expect("readable").expect("free again");
-        assert_eq!(lock.api_token().expect("kept").reveal(), token.reveal());
+        assert_eq!(lock.token(&api).expect("kept").reveal(), token.reveal());
         assert_eq!(lock.secret().expect("kept").reveal(), secret.reveal());
-        let read = folder.api_token().expect("readable").expect("there");
+        let read = api.read().expect("readable").expect("there");
         assert_eq!(read.reveal(), token.reveal());
     }
 
@@ -218,14 +233,63 @@ mod tests {
         let scratch = Scratch::new();
         let folder = Folder::open(scratch.path()).expect("there");
         let lock = folder.lock().expect("readable").expect("free");
-        lock.api_token().expect("made");
+        let [api, _] = tokens(&folder);
+        lock.token(&api).expect("made");
         lock.secret().expect("made");
-        assert_eq!(folder.exposed(), Vec::<PathBuf>::new());
+        assert_eq!(folder.exposed(&[&api]), Vec::<PathBuf>::new());
         let secret = scratch.path().join("secret");
         for (mode, told) in [(0o644, true), (0o604, true), (0o640, false), (0o600, false)] {
             std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(mode)).expect("ours");
-            assert_eq!(folder.exposed().contains(&secret), told, "{mode:o}");
+            assert_eq!(folder.exposed(&[]).contains(&secret), told, "{mode:o}");
         }
+
+        scratch.write("mounted", b"token-from-elsewhere");
+        let mounted = folder.api_token(&scratch.path().join("mounted"));
+        for (mode, told) in [(0o644, true), (0o440, false)] {
+            std::fs::set_permissions(mounted.path(), std::fs::Permissions::from_mode(mode))
+                .expect("ours");
+            let exposed = folder.exposed(&[&mounted]);
+            assert_eq!(exposed.contains(&mounted.path), told, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_token_from_elsewhere_is_read_and_never_made() {
+        let scratch = Scratch::new();
+        let folder = Folder::open(&scratch.path().join("data")).expect("made");
+        let lock = folder.lock().expect("readable").expect("free");
+        let path = scratch.path().join("mounted");
+        let mounted = folder.admin_token(&path);
+        let line = lock.token(&mounted).expect_err("not there").to_string();
+        assert_eq!(line, format!("{}: is missing", path.display()));
+        scratch.write("mounted", b"short");
+        let line = lock.token(&mounted).expect_err("too short").to_string();
+        assert!(line.starts_with(&path.display().to_string()), "{line}");
+        scratch.write("mounted", b" token-from-elsewhere\n");
+        let token = lock.token(&mounted).expect("readable");
+        assert_eq!(token.reveal(), "token-from-elsewhere");
+        assert!(!scratch.path().join("data/admin-token").exists());
+    }
+
+    /// As a cluster mounts a volume: group-writable, with the group handed down.
+    #[test]
+    fn a_folder_that_is_there_keeps_its_mode_and_its_files_are_private() {
+        let scratch = Scratch::new();
+        let path = scratch.path().join("volume");
+        std::fs::create_dir(&path).expect("ours");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o2775)).expect("ours");
+        let folder = Folder::open(&path).expect("there");
+        let lock = folder.lock().expect("readable").expect("free");
+        let [api, admin] = tokens(&folder);
+        lock.token(&api).expect("made");
+        lock.token(&admin).expect("made");
+        lock.secret().expect("made");
+        let whole = std::fs::metadata(&path).expect("it exists").mode() & 0o7777;
+        assert_eq!(whole, 0o2775);
+        for name in ["lock", "api-token", "admin-token", "secret"] {
+            assert_eq!(mode(&path.join(name)), 0o600, "{name}");
+        }
+        assert_eq!(folder.exposed(&[&api, &admin]), Vec::<PathBuf>::new());
     }
 
     #[test]
@@ -256,7 +320,7 @@ mod tests {
             scratch.write(name, content.as_bytes());
             let error = match name {
                 "secret" => lock.secret().map(drop),
-                _ => lock.api_token().map(drop),
+                _ => lock.token(&tokens(&folder)[0]).map(drop),
             };
             let line = error.expect_err(content).to_string();
             assert!(

@@ -30,6 +30,8 @@ pub(crate) enum State {
 pub(super) struct Head {
     pub(super) next: u64,
     pub(super) state: State,
+    /// How often all viewers were sent away: whoever came before the last time has to go.
+    pub(super) dismissals: u32,
 }
 
 /// One room's stream: a ring of frames, a publisher now and then, viewers.
@@ -89,6 +91,7 @@ impl Stream {
         let head = Head {
             next: 0,
             state: State::Interrupted,
+            dismissals: 0,
         };
         Self {
             room,
@@ -131,6 +134,17 @@ impl Stream {
     /// What describes the stream now.
     pub(crate) fn headers(&self) -> Headers {
         self.read().ring.headers().clone()
+    }
+
+    /// Sends all viewers away; the publisher, and the packager, go on.
+    pub(crate) fn dismiss_viewers(&self) {
+        self.head.send_modify(|head| head.dismissals += 1);
+    }
+
+    /// When the present publisher began; `None` where the stream is not live.
+    pub(crate) fn live_since(&self) -> Option<UnixMs> {
+        let inner = self.read();
+        (inner.state == State::Live).then_some(inner.started_at)
     }
 
     /// The room has a new key: whoever comes with it replaces the present publisher.

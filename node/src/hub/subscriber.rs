@@ -98,6 +98,8 @@ const SKIPS_WITHIN: Duration = Duration::from_secs(30);
 pub(crate) struct Subscriber {
     viewer: Viewer,
     head: watch::Receiver<Head>,
+    /// [`Head::dismissals`] when it came.
+    dismissals: u32,
     /// The next frame's sequence; `None` before joining.
     cursor: Option<u64>,
     told: State,
@@ -107,9 +109,11 @@ pub(crate) struct Subscriber {
 
 impl Subscriber {
     pub(super) fn new(viewer: Viewer, head: watch::Receiver<Head>) -> Self {
+        let dismissals = head.borrow().dismissals;
         Self {
             viewer,
             head,
+            dismissals,
             cursor: None,
             told: State::Live,
             skips: VecDeque::new(),
@@ -129,7 +133,12 @@ impl Subscriber {
     /// Waits for what comes next. Safe to drop while waiting: nothing is lost.
     pub(crate) async fn next(&mut self) -> Delivery {
         loop {
-            let state = self.head.borrow_and_update().state;
+            let Head {
+                state, dismissals, ..
+            } = *self.head.borrow_and_update();
+            if dismissals != self.dismissals && self.viewer.protocol != Protocol::Packager {
+                return Delivery::Ended;
+            }
             if let Some(delivery) = self.take(Instant::now()) {
                 return delivery;
             }

@@ -4,8 +4,8 @@ use isocast_media::UnixMs;
 
 use super::memory::Memory;
 use super::{
-    Error, KeyHasher, LIST_MAX, NewRoom, OnConflict, Playback, PublishKey, Room, RoomId, Rooms,
-    Sqlite,
+    Error, KeyHasher, LIST_MAX, NewRoom, OnConflict, Playback, PublishKey, Put, Room, RoomId,
+    Rooms, Sqlite,
 };
 use crate::data::Secret;
 use crate::data::scratch::Scratch;
@@ -19,6 +19,9 @@ macro_rules! contract {
             lists_are_in_byte_order_and_paged,
             a_deleted_room_is_gone_with_its_key,
             a_new_key_replaces_the_old_one,
+            a_put_room_is_made_then_changed_where_it_differs,
+            a_room_put_again_stays_as_it_is,
+            a_store_goes_by_one_name,
             only_the_rooms_own_key_opens_it,
             many_at_once_make_one_room,
         ]);
@@ -157,6 +160,96 @@ async fn a_new_key_replaces_the_old_one(store: &dyn Rooms) {
         store.rotate_key(&id("c")).await,
         Err(Error::NotFound(_))
     ));
+}
+
+async fn a_put_room_is_made_then_changed_where_it_differs(store: &dyn Rooms) {
+    let (first, second) = (
+        PublishKey::generate(&id("a")),
+        PublishKey::generate(&id("a")),
+    );
+    let made = store.put(new("a"), &first).await.expect("made");
+    let mut before = Room {
+        id: id("a"),
+        playback: Playback::Private,
+        on_conflict: OnConflict::Refuse,
+        created_at: new("a").created_at,
+        key_generation: 1,
+    };
+    let expected = Put {
+        room: before.clone(),
+        before: None,
+    };
+    assert_eq!(made, expected);
+    assert!(made.has_changed() && !made.has_new_key());
+
+    for (playback, on_conflict, key, generation) in [
+        (Playback::Public, OnConflict::Refuse, &first, 1),
+        (Playback::Public, OnConflict::Takeover, &first, 1),
+        (Playback::Public, OnConflict::Takeover, &second, 2),
+        (Playback::Private, OnConflict::Refuse, &first, 3),
+    ] {
+        let asked = NewRoom {
+            id: id("a"),
+            playback,
+            on_conflict,
+            created_at: UnixMs(1_800_000_000_000),
+        };
+        let put = store.put(asked, key).await.expect("changed");
+        let room = Room {
+            playback,
+            on_conflict,
+            key_generation: generation,
+            ..before.clone()
+        };
+        let expected = Put {
+            room: room.clone(),
+            before: Some(before.clone()),
+        };
+        assert_eq!(put, expected);
+        assert!(put.has_changed());
+        assert_eq!(put.has_new_key(), before.key_generation != generation);
+        assert_eq!(
+            put.is_closed_to_viewers(),
+            playback == Playback::Private,
+            "it was public before"
+        );
+        assert_eq!(
+            store.get(&room.id).await.expect("answers"),
+            Some(room.clone())
+        );
+        for known in [&first, &second] {
+            let opens = known.reveal() == key.reveal();
+            assert_eq!(
+                store.authenticate(known).await.expect("answers"),
+                opens.then(|| room.clone())
+            );
+        }
+        before = room;
+    }
+}
+
+async fn a_room_put_again_stays_as_it_is(store: &dyn Rooms) {
+    let (room, key) = store.create(new("a")).await.expect("made");
+    let puts = futures_util::future::join_all((0..8).map(|_| store.put(new("a"), &key))).await;
+    for put in puts {
+        let put = put.expect("answers");
+        assert!(!put.has_changed(), "{put:?}");
+        assert_eq!(put.room, room);
+    }
+    let new_key = PublishKey::generate(&room.id);
+    let puts = futures_util::future::join_all((0..8).map(|_| store.put(new("a"), &new_key))).await;
+    let changes = puts
+        .iter()
+        .filter(|put| put.as_ref().expect("answers").has_changed());
+    assert_eq!(changes.count(), 1, "one of many changes it");
+    let now = store.get(&room.id).await.expect("answers").expect("there");
+    assert_eq!(now.key_generation, 2);
+}
+
+async fn a_store_goes_by_one_name(store: &dyn Rooms) {
+    let name = store.store_id().await.expect("answers");
+    assert!(name.len() >= 32, "{name}: long enough to be the only one");
+    assert_eq!(store.store_id().await.expect("answers"), name);
 }
 
 async fn only_the_rooms_own_key_opens_it(store: &dyn Rooms) {

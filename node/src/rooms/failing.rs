@@ -2,7 +2,7 @@
 
 use futures_util::future;
 
-use super::{Answer, Error, NewRoom, PublishKey, Room, RoomId, Rooms};
+use super::{Answer, Error, NewRoom, PublishKey, Put, Room, RoomId, Rooms};
 
 #[derive(Debug)]
 pub(crate) struct Failing;
@@ -15,6 +15,10 @@ fn fail<'a, T: Send + 'a>() -> Answer<'a, T> {
 
 impl Rooms for Failing {
     fn create(&self, _: NewRoom) -> Answer<'_, (Room, PublishKey)> {
+        fail()
+    }
+
+    fn put<'a>(&'a self, _: NewRoom, _: &'a PublishKey) -> Answer<'a, Put> {
         fail()
     }
 
@@ -35,6 +39,10 @@ impl Rooms for Failing {
     }
 
     fn authenticate<'a>(&'a self, _: &'a PublishKey) -> Answer<'a, Option<Room>> {
+        fail()
+    }
+
+    fn store_id(&self) -> Answer<'_, String> {
         fail()
     }
 }

@@ -45,8 +45,13 @@ impl KeyHasher {
             Some((room, hash)) => (Some(room), hash),
             None => (None, KeyHash::NOBODYS),
         };
-        let is_right = self.mac(key).verify_slice(&hash.0).is_ok();
+        let is_right = self.is_of(&hash, key);
         room.filter(|_| is_right)
+    }
+
+    /// Compares in constant time.
+    pub(super) fn is_of(&self, hash: &KeyHash, key: &PublishKey) -> bool {
+        self.mac(key).verify_slice(&hash.0).is_ok()
     }
 
     fn mac(&self, key: &PublishKey) -> Hmac<Sha256> {

@@ -5,13 +5,14 @@ use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard};
 
 use super::key::KeyHash;
-use super::{Answer, Error, KeyHasher, LIST_MAX, NewRoom, PublishKey, Room, RoomId, Rooms};
-use crate::data::Secret;
+use super::{Answer, Error, KeyHasher, LIST_MAX, NewRoom, PublishKey, Put, Room, RoomId, Rooms};
+use crate::data::{Secret, random};
 
 #[derive(Debug)]
 pub(crate) struct Memory {
     rooms: Mutex<BTreeMap<RoomId, (Room, KeyHash)>>,
     hasher: KeyHasher,
+    id: String,
 }
 
 impl Memory {
@@ -19,6 +20,7 @@ impl Memory {
         Self {
             rooms: Mutex::default(),
             hasher: KeyHasher::new(Secret::new([0; 32])),
+            id: random::base62_256(),
         }
     }
 
@@ -32,26 +34,30 @@ impl Memory {
 impl Rooms for Memory {
     fn create(&self, new: NewRoom) -> Answer<'_, (Room, PublishKey)> {
         Box::pin(async move {
-            let NewRoom {
-                id,
-                playback,
-                on_conflict,
-                created_at,
-            } = new;
+            let room = new.into_room();
             let mut rooms = self.rooms();
-            if rooms.contains_key(&id) {
-                return Err(Error::AlreadyExists(id));
+            if rooms.contains_key(&room.id) {
+                return Err(Error::AlreadyExists(room.id));
             }
-            let key = PublishKey::generate(&id);
-            let room = Room {
-                id: id.clone(),
-                playback,
-                on_conflict,
-                created_at,
-                key_generation: 1,
-            };
-            rooms.insert(id, (room.clone(), self.hasher.hash(&key)));
+            let key = PublishKey::generate(&room.id);
+            rooms.insert(room.id.clone(), (room.clone(), self.hasher.hash(&key)));
             Ok((room, key))
+        })
+    }
+
+    fn put<'a>(&'a self, new: NewRoom, key: &'a PublishKey) -> Answer<'a, Put> {
+        Box::pin(async move {
+            let mut rooms = self.rooms();
+            let before = rooms.get(&new.id).cloned();
+            let room = match &before {
+                Some((stored, hash)) => new.instead_of(stored, self.hasher.is_of(hash, key)),
+                None => new.into_room(),
+            };
+            rooms.insert(room.id.clone(), (room.clone(), self.hasher.hash(key)));
+            Ok(Put {
+                room,
+                before: before.map(|(stored, _)| stored),
+            })
         })
     }
 
@@ -99,5 +105,9 @@ impl Rooms for Memory {
                 .hasher
                 .admit(key, self.rooms().get(key.room()).cloned()))
         })
+    }
+
+    fn store_id(&self) -> Answer<'_, String> {
+        Box::pin(async move { Ok(self.id.clone()) })
     }
 }

@@ -44,6 +44,60 @@ pub(crate) struct NewRoom {
     pub created_at: UnixMs,
 }
 
+impl NewRoom {
+    /// With its first key.
+    fn into_room(self) -> Room {
+        let Self {
+            id,
+            playback,
+            on_conflict,
+            created_at,
+        } = self;
+        Room {
+            id,
+            playback,
+            on_conflict,
+            created_at,
+            key_generation: 1,
+        }
+    }
+
+    /// What `stored` becomes; its key is the same or a new one.
+    fn instead_of(self, stored: &Room, same_key: bool) -> Room {
+        Room {
+            created_at: stored.created_at,
+            key_generation: stored.key_generation + u32::from(!same_key),
+            ..self.into_room()
+        }
+    }
+}
+
+/// A room that was put in place, and what was there before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Put {
+    pub room: Room,
+    pub before: Option<Room>,
+}
+
+impl Put {
+    /// Whether the room is new or differs from what was there.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.before.as_ref() != Some(&self.room)
+    }
+
+    /// Whether a key that opened the room opens it no more.
+    pub(crate) fn has_new_key(&self) -> bool {
+        let before = self.before.as_ref().map(|room| room.key_generation);
+        before.is_some_and(|generation| generation != self.room.key_generation)
+    }
+
+    /// Whether everyone could watch, and now nobody can.
+    pub(crate) fn is_closed_to_viewers(&self) -> bool {
+        let before = self.before.as_ref().map(|room| room.playback);
+        before == Some(Playback::Public) && self.room.playback == Playback::Private
+    }
+}
+
 /// Why the store gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -68,6 +122,11 @@ pub(crate) trait Rooms: Send + Sync + std::fmt::Debug {
     /// Makes a room with its first publish key, which is told here and never again.
     fn create(&self, room: NewRoom) -> Answer<'_, (Room, PublishKey)>;
 
+    /// Makes the room as `room` says, with this key of its own: anew where there is none, else by
+    /// changing what differs. Where nothing does, nothing is written. A room that is there keeps
+    /// its `created_at`.
+    fn put<'a>(&'a self, room: NewRoom, key: &'a PublishKey) -> Answer<'a, Put>;
+
     fn get<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Option<Room>>;
 
     /// Up to `limit` (at most [`LIST_MAX`]) rooms with ids after `after`, in the byte order of ids.
@@ -81,4 +140,7 @@ pub(crate) trait Rooms: Send + Sync + std::fmt::Debug {
     /// The room that this key opens; `None` for a wrong key and for an unknown room, after the
     /// same work.
     fn authenticate<'a>(&'a self, key: &'a PublishKey) -> Answer<'a, Option<Room>>;
+
+    /// Which store this is: a random word that stays, and that a store made anew does not have.
+    fn store_id(&self) -> Answer<'_, String>;
 }

@@ -8,16 +8,17 @@ use std::time::Duration;
 
 use isocast_media::UnixMs;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::query::Query;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
-    SqliteSynchronous,
+    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteRow, SqliteSynchronous,
 };
 use sqlx::{Row, SqlSafeStr};
 
 use super::key::KeyHash;
 use super::{
-    Answer, Error, KeyHasher, LIST_MAX, NewRoom, OnConflict, Playback, PublishKey, Room, RoomId,
-    Rooms,
+    Answer, Error, KeyHasher, LIST_MAX, NewRoom, OnConflict, Playback, PublishKey, Put, Room,
+    RoomId, Rooms,
 };
 
 /// How long a call may take. A local disk answers in milliseconds; a publisher waits this long.
@@ -91,7 +92,7 @@ impl Sqlite {
     }
 
     async fn find(&self, id: &RoomId) -> Result<Option<(Room, KeyHash)>, Error> {
-        let row = sqlx::query("SELECT * FROM rooms WHERE id = ?")
+        let row = sqlx::query(SELECT)
             .bind(id.as_str())
             .fetch_optional(&self.readers);
         let row = self.within(row).await.map_err(unavailable)?;
@@ -104,31 +105,9 @@ impl Sqlite {
 impl Rooms for Sqlite {
     fn create(&self, new: NewRoom) -> Answer<'_, (Room, PublishKey)> {
         Box::pin(async move {
-            let NewRoom {
-                id,
-                playback,
-                on_conflict,
-                created_at,
-            } = new;
-            let room = Room {
-                id,
-                playback,
-                on_conflict,
-                created_at,
-                key_generation: 1,
-            };
+            let room = new.into_room();
             let key = PublishKey::generate(&room.id);
-            let insert = sqlx::query(
-                "INSERT INTO rooms (id, playback, on_conflict, created_at_ms, key_generation, key_hash)
-                 VALUES (?, ?, ?, ?, ?, ?)",
-            )
-            .bind(room.id.as_str())
-            .bind(playback_word(room.playback))
-            .bind(on_conflict_word(room.on_conflict))
-            .bind(room.created_at.0)
-            .bind(room.key_generation)
-            .bind(self.hasher.hash(&key).0.to_vec())
-            .execute(&self.writer);
+            let insert = with_all(INSERT, &room, self.hasher.hash(&key)).execute(&self.writer);
             match self.within(insert).await {
                 Ok(_) => Ok((room, key)),
                 Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
@@ -136,6 +115,39 @@ impl Rooms for Sqlite {
                 }
                 Err(error) => Err(unavailable(error)),
             }
+        })
+    }
+
+    fn put<'a>(&'a self, new: NewRoom, key: &'a PublishKey) -> Answer<'a, Put> {
+        Box::pin(async move {
+            let put = async {
+                // The one writer's turn: nothing changes between the look and the change.
+                let mut turn = self.writer.begin().await?;
+                let row = sqlx::query(SELECT).bind(new.id.as_str());
+                let row = row.fetch_optional(&mut *turn).await?;
+                let put = match row {
+                    Some(row) => {
+                        let stored = room(&row)?;
+                        let same_key = self.hasher.is_of(&key_hash(&row)?, key);
+                        Put {
+                            room: new.instead_of(&stored, same_key),
+                            before: Some(stored),
+                        }
+                    }
+                    None => Put {
+                        room: new.into_room(),
+                        before: None,
+                    },
+                };
+                if put.has_changed() {
+                    let statement = if put.before.is_some() { UPDATE } else { INSERT };
+                    let change = with_all(statement, &put.room, self.hasher.hash(key));
+                    change.execute(&mut *turn).await?;
+                    turn.commit().await?;
+                }
+                Ok(put)
+            };
+            self.within(put).await.map_err(unavailable)
         })
     }
 
@@ -199,18 +211,56 @@ impl Rooms for Sqlite {
     fn authenticate<'a>(&'a self, key: &'a PublishKey) -> Answer<'a, Option<Room>> {
         Box::pin(async move { Ok(self.hasher.admit(key, self.find(key.room()).await?)) })
     }
+
+    fn store_id(&self) -> Answer<'_, String> {
+        Box::pin(async move {
+            let id = sqlx::query_scalar("SELECT id FROM store").fetch_one(&self.readers);
+            self.within(id).await.map_err(unavailable)
+        })
+    }
+}
+
+const SELECT: &str = "SELECT * FROM rooms WHERE id = ?";
+const INSERT: &str =
+    "INSERT INTO rooms (id, playback, on_conflict, created_at_ms, key_generation, key_hash)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const UPDATE: &str = "UPDATE rooms
+     SET playback = ?2, on_conflict = ?3, created_at_ms = ?4, key_generation = ?5, key_hash = ?6
+     WHERE id = ?1";
+
+/// A statement that writes a whole room.
+fn with_all<'q>(
+    statement: &'static str,
+    room: &'q Room,
+    hash: KeyHash,
+) -> Query<'q, sqlx::Sqlite, SqliteArguments> {
+    sqlx::query(statement)
+        .bind(room.id.as_str())
+        .bind(playback_word(room.playback))
+        .bind(on_conflict_word(room.on_conflict))
+        .bind(room.created_at.0)
+        .bind(room.key_generation)
+        .bind(hash.0.to_vec())
 }
 
 /// Migrations are only added, never changed: each is checked against what the file has seen.
 fn migrations() -> Migrator {
-    let rooms = include_str!("../../../migrations/sqlite/0001_rooms.sql").into_sql_str();
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        "rooms".into(),
-        MigrationType::Simple,
-        rooms,
-        false,
-    )])
+    let step = |version, name: &'static str, sql: &'static str| {
+        let sql = sql.into_sql_str();
+        Migration::new(version, name.into(), MigrationType::Simple, sql, false)
+    };
+    Migrator::with_migrations(vec![
+        step(
+            1,
+            "rooms",
+            include_str!("../../../migrations/sqlite/0001_rooms.sql"),
+        ),
+        step(
+            2,
+            "store",
+            include_str!("../../../migrations/sqlite/0002_store.sql"),
+        ),
+    ])
 }
 
 /// SQLite gives its log files the mode of the file itself.
@@ -330,6 +380,44 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_store_is_known_by_its_name_until_it_is_made_anew() {
+        let scratch = Scratch::new();
+        let mut names = std::collections::BTreeSet::new();
+        for file in ["a.sqlite", "a.sqlite", "b.sqlite"] {
+            let store = Sqlite::open(&scratch.path().join(file), hasher()).await;
+            let store = store.expect("opens");
+            names.insert(store.store_id().await.expect("answers"));
+            store.close().await;
+        }
+        assert_eq!(names.len(), 2, "{names:?}");
+    }
+
+    #[tokio::test]
+    async fn rooms_made_before_stores_had_names_are_kept() {
+        let scratch = Scratch::new();
+        let path = scratch.path().join("rooms.sqlite");
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true);
+        let old = SqlitePoolOptions::new().max_connections(1);
+        let old = old.connect_with(options).await.expect("opens");
+        let mut first_release = migrations();
+        first_release.migrations.to_mut().truncate(1);
+        first_release.run(&old).await.expect("made");
+        let key = PublishKey::parse("room_old_key_x").expect("a key");
+        let room = new_room("old").into_room();
+        with_all(INSERT, &room, hasher().hash(&key))
+            .execute(&old)
+            .await
+            .expect("made");
+        old.close().await;
+
+        let store = Sqlite::open(&path, hasher()).await.expect("opens");
+        assert_eq!(store.authenticate(&key).await.expect("answers"), Some(room));
+        assert!(!store.store_id().await.expect("answers").is_empty());
+    }
+
+    #[tokio::test]
     async fn a_file_that_others_could_read_is_closed_to_them() {
         let scratch = Scratch::new();
         let path = scratch.path().join("rooms.sqlite");
@@ -371,6 +459,11 @@ mod tests {
         ));
         assert!(matches!(
             store.delete(&id).await,
+            Err(Error::Unavailable(_))
+        ));
+        let other_key = PublishKey::generate(&id);
+        assert!(matches!(
+            store.put(new_room("demo"), &other_key).await,
             Err(Error::Unavailable(_))
         ));
         assert_eq!(store.authenticate(&key).await.expect("answers"), Some(room));

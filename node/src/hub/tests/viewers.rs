@@ -302,3 +302,19 @@ fn viewers_are_counted_while_they_live_and_the_packager_never_is() {
     drop(rtmp);
     assert_eq!(world.hub.viewers(), 0);
 }
+
+#[test]
+fn viewers_that_are_sent_away_leave_the_publisher_and_whoever_comes_later() {
+    let (_world, publisher, stream) = live();
+    publisher.send([key(0)]);
+    let mut viewer = stream.subscribe(Protocol::HttpFlv);
+    let mut packager = stream.subscribe(Protocol::Packager);
+    assert_eq!(items(&mut viewer).len(), 2);
+    assert_eq!(items(&mut packager).len(), 2);
+    stream.dismiss_viewers();
+    publisher.send([delta(40)]);
+    assert!(matches!(told(&mut viewer), Some(Delivery::Ended)));
+    assert_eq!(items(&mut packager).len(), 1);
+    let mut later = stream.subscribe(Protocol::HttpFlv);
+    assert_eq!(words(&items(&mut later)), ["J1000", "V1000", "v1040"]);
+}

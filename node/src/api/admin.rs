@@ -1,0 +1,98 @@
+//! Rooms as somebody else keeps them, for whoever has the admin token. Shapes: [`isocast_admin`].
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use isocast_admin::{NodeIs, PutRoom, RoomIs};
+
+use super::auth::Admin;
+use super::rooms::{refusal, room_id, unreadable};
+use crate::app::App;
+use crate::error::Refusal;
+use crate::hub::unix_now;
+use crate::rooms::{NewRoom, Put, RoomId};
+
+/// `GET /admin/v1/node`
+pub(super) async fn node(_: Admin, State(app): State<Arc<App>>) -> Result<Json<NodeIs>, Refusal> {
+    Ok(Json(node_is(&app).await?))
+}
+
+pub(super) async fn node_is(app: &App) -> Result<NodeIs, Refusal> {
+    Ok(NodeIs {
+        node_id: app.node_id.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        store_id: app.rooms.store_id().await.map_err(refusal)?,
+    })
+}
+
+/// `PUT /admin/v1/rooms/<id>`: a publisher whose key is replaced goes on until somebody comes with
+/// the new one; viewers of a room that is closed to them are sent away.
+pub(super) async fn put_room(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    body: Result<Json<PutRoom>, JsonRejection>,
+) -> Result<Json<RoomIs>, Refusal> {
+    let id = RoomId::parse(&id).map_err(|error| Refusal::BadRequest(error.to_string()))?;
+    let Json(asked) = body.map_err(unreadable)?;
+    let PutRoom {
+        playback,
+        on_conflict,
+        stream_key,
+    } = asked;
+    if stream_key.room() != &id {
+        let text = "the stream key is another room's: it starts with `room_<id>_key_`";
+        return Err(Refusal::BadRequest(text.into()));
+    }
+    let room = NewRoom {
+        id,
+        playback,
+        on_conflict,
+        created_at: unix_now(),
+    };
+    let put = app.rooms.put(room, &stream_key).await.map_err(refusal)?;
+    apply(&app, &put);
+    let changed = put.has_changed();
+    let room = put.room;
+    Ok(Json(RoomIs {
+        id: room.id,
+        playback: room.playback,
+        on_conflict: room.on_conflict,
+        key_generation: room.key_generation,
+        key_fingerprint: stream_key.fingerprint(),
+        changed,
+    }))
+}
+
+fn apply(app: &App, put: &Put) {
+    if !put.has_changed() {
+        return;
+    }
+    let id = &put.room.id;
+    app.known_rooms.forget(id);
+    if let Some(stream) = app.hub.stream(id) {
+        if put.has_new_key() {
+            stream.give_way();
+        }
+        if put.is_closed_to_viewers() {
+            stream.dismiss_viewers();
+        }
+    }
+    let generation = put.room.key_generation;
+    match put.before {
+        Some(_) => tracing::info!(room = %id, generation, "room changed"),
+        None => tracing::info!(room = %id, "room made"),
+    }
+}
+
+/// `DELETE /admin/v1/rooms/<id>`
+pub(super) async fn delete_room(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    super::rooms::remove(&app, &room_id(&id)?).await
+}

@@ -1,0 +1,194 @@
+//! Tokens in files: our own, and those that somebody else puts there and replaces now and then.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::{Error, Secret, private, random};
+
+/// A wrong token makes the file be read again no more often than this.
+const READ_EVERY: Duration = Duration::from_secs(1);
+
+/// Where a token is.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenFile {
+    pub(super) path: PathBuf,
+    /// In the data folder, and made by the first start.
+    pub(super) is_ours: bool,
+}
+
+impl TokenFile {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The token; `None` where there is no such file.
+    pub(crate) fn read(&self) -> Result<Option<Secret<String>>, Error> {
+        let Some(text) = private::read(&self.path)? else {
+            return Ok(None);
+        };
+        let token = text.reveal().trim();
+        let is_token =
+            (16..=256).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_token {
+            return Ok(Some(Secret::new(token.to_owned())));
+        }
+        let what = match self.is_ours {
+            true => {
+                "holds no token of 16 to 256 characters; remove the file and the next start makes a new one"
+            }
+            false => "holds no token of 16 to 256 characters without spaces",
+        };
+        Err(self.error(what))
+    }
+
+    /// The token, which somebody else has to have put there.
+    pub(crate) fn read_existing(&self) -> Result<Secret<String>, Error> {
+        self.read()?.ok_or_else(|| self.error("is missing"))
+    }
+
+    fn error(&self, what: &'static str) -> Error {
+        Error::Content {
+            path: self.path.clone(),
+            what,
+        }
+    }
+}
+
+/// The token that requests must carry. When its file gets another one, so does this.
+#[derive(Debug)]
+pub(crate) struct Token {
+    file: TokenFile,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    token: Secret<String>,
+    read_at: Instant,
+}
+
+impl Token {
+    pub(crate) fn new(file: TokenFile, token: Secret<String>) -> Self {
+        let known = Known {
+            token,
+            read_at: Instant::now(),
+        };
+        Self {
+            file,
+            known: Mutex::new(known),
+        }
+    }
+
+    /// Whether this is the token. One that is not may be newer than what was read, so the file is
+    /// read again; whoever asks meanwhile waits for that.
+    pub(crate) async fn is(&self, presented: &str) -> bool {
+        let mut known = self.known.lock().await;
+        if known.is(presented) {
+            return true;
+        }
+        if known.read_at.elapsed() < READ_EVERY {
+            return false;
+        }
+        known.read_at = Instant::now();
+        let file = self.file.clone();
+        match tokio::task::spawn_blocking(move || file.read_existing()).await {
+            Ok(Ok(token)) => known.token = token,
+            Ok(Err(error)) => tracing::warn!(%error, "the token that was read before stays"),
+            Err(error) => tracing::error!(%error, "reading a token broke off"),
+        }
+        known.is(presented)
+    }
+}
+
+impl Known {
+    fn is(&self, presented: &str) -> bool {
+        same(presented.as_bytes(), self.token.reveal().as_bytes())
+    }
+}
+
+/// Compares in a time that tells nothing about either, by way of HMACs under a key of the moment.
+fn same(one: &[u8], other: &[u8]) -> bool {
+    let key: [u8; 32] = random::bytes();
+    let mac = |bytes| {
+        let mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes keys of any length");
+        mac.chain_update(bytes)
+    };
+    mac(one).verify(&mac(other).finalize().into_bytes()).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::super::scratch::Scratch;
+    use super::*;
+
+    const OLD: &str = "old-token-of-a-secret";
+    const NEW: &str = "new-token-of-a-secret";
+
+    fn mounted(scratch: &Scratch) -> TokenFile {
+        TokenFile {
+            path: scratch.path().join("token"),
+            is_ours: false,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_was_replaced_counts_within_a_second() {
+        let scratch = Scratch::new();
+        scratch.write("token", OLD.as_bytes());
+        let file = mounted(&scratch);
+        let token = Token::new(file.clone(), file.read_existing().expect("there"));
+        assert!(token.is(OLD).await);
+        assert!(!token.is(NEW).await);
+
+        scratch.write("token", format!("{NEW}\n").as_bytes());
+        assert!(token.is(OLD).await, "nobody has come with the new one yet");
+        assert!(!token.is(NEW).await, "the file was read a moment ago");
+        advance(READ_EVERY).await;
+        assert!(token.is(NEW).await);
+        assert!(!token.is(OLD).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_is_of_no_use_leaves_the_token_as_it_was() {
+        let scratch = Scratch::new();
+        scratch.write("token", OLD.as_bytes());
+        let file = mounted(&scratch);
+        let token = Token::new(file.clone(), file.read_existing().expect("there"));
+        for content in [None, Some("short"), Some("")] {
+            match content {
+                Some(content) => scratch.write("token", content.as_bytes()),
+                None => std::fs::remove_file(file.path()).expect("ours"),
+            }
+            advance(READ_EVERY).await;
+            assert!(!token.is(NEW).await, "{content:?}");
+            assert!(!token.is("").await, "{content:?}");
+            assert!(token.is(OLD).await, "{content:?}");
+        }
+        scratch.write("token", NEW.as_bytes());
+        advance(READ_EVERY).await;
+        assert!(token.is(NEW).await, "it is looked for again and again");
+    }
+
+    #[test]
+    fn only_the_very_same_bytes_are_the_same() {
+        for (one, other, expected) in [
+            ("isocast_a", "isocast_a", true),
+            ("isocast_a", "isocast_b", false),
+            ("isocast_a", "isocast_", false),
+            ("", "isocast_a", false),
+        ] {
+            assert_eq!(
+                same(one.as_bytes(), other.as_bytes()),
+                expected,
+                "{one} {other}"
+            );
+        }
+    }
+}
