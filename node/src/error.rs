@@ -45,8 +45,9 @@ pub(crate) enum Refusal {
     UnsupportedCodec(String),
     #[error("no key frame came for a minute: set the encoder's key frame interval to 2 seconds")]
     NoKeyFrame,
-    #[error("HLS is switched off on this server")]
-    HlsOff,
+    /// Said of a way to play, whatever the room.
+    #[error("{0} is switched off on this server")]
+    ProtocolOff(&'static str),
     #[error("the stream has only just begun: try again in a moment")]
     NotReady,
     #[error("this server is full: try again later")]
@@ -79,7 +80,7 @@ impl Refusal {
             Self::AlreadyLive => "already_live",
             Self::UnsupportedCodec(_) => "unsupported_codec",
             Self::NoKeyFrame => "no_key_frame",
-            Self::HlsOff => "hls_off",
+            Self::ProtocolOff(_) => "protocol_off",
             Self::NotReady => "not_ready",
             Self::Full => "full",
             Self::Draining => "draining",
@@ -104,7 +105,7 @@ impl Refusal {
             | Self::NotLive
             | Self::Ended
             | Self::NoSegment
-            | Self::HlsOff => 404,
+            | Self::ProtocolOff(_) => 404,
             Self::AlreadyExists(_) | Self::AlreadyLive => 409,
             Self::NotReady | Self::Full | Self::Draining | Self::Unavailable(_) => 503,
         }

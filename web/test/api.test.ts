@@ -32,6 +32,8 @@ test('what may be missing may be missing', () => {
 });
 
 test('what is no room is none', () => {
+  const off = parseLive({ ...DEMO, urls: { flv: null, ws_flv: null, hls: '/hls' } });
+  assert.deepEqual(off?.urls, { flv: null, wsFlv: null, hls: '/hls' });
   for (const json of [null, 7, 'demo', [], {}, { ...DEMO, id: 7 }, { ...DEMO, urls: { flv: '/flv' } }]) {
     assert.equal(parseLive(json), null, JSON.stringify(json));
   }

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { afterFailure, afterPicture, current, exhausted, firstPlan, type Plan } from '../src/play/plan.ts';
-import { candidates, streamUrl, type Protocol } from '../src/play/protocol.ts';
+import { candidates, isServed, streamUrl, type Protocol } from '../src/play/protocol.ts';
 import { tracksOf } from '../src/play/tracks.ts';
-import { parseLive } from '../src/api/live.ts';
+import { parseLive, type Urls } from '../src/api/live.ts';
 import type { Choice } from '../src/route.ts';
 
 test('the choice and the browser decide what is tried', () => {
@@ -24,8 +24,35 @@ test('the choice and the browser decide what is tried', () => {
     ['hls', neither, []],
   ];
   for (const [choice, can, expected] of rows) {
-    assert.deepEqual(candidates(choice, can), expected, `${choice} ${JSON.stringify(can)}`);
+    assert.deepEqual(candidates(choice, can, null), expected, `${choice} ${JSON.stringify(can)}`);
   }
+});
+
+test('what the node does not serve is not tried, and a choice of it counts as automatic', () => {
+  const source = { mediaSource: true, nativeHls: false };
+  const native = { mediaSource: false, nativeHls: true };
+  const all = { flv: '/f', wsFlv: '/w', hls: '/h' };
+  const onlyHls = { flv: null, wsFlv: null, hls: '/h' };
+  const onlyFlv = { flv: '/f', wsFlv: '/w', hls: null };
+  const nothing = { flv: null, wsFlv: null, hls: null };
+  const rows: [Choice, typeof source, Urls, Protocol[]][] = [
+    ['auto', source, all, ['flv', 'ws-flv', 'hls']],
+    ['auto', source, onlyHls, ['hls']],
+    ['auto', source, onlyFlv, ['flv', 'ws-flv']],
+    ['flv', source, onlyHls, ['hls']],
+    ['hls', source, onlyFlv, ['flv', 'ws-flv']],
+    ['auto', native, onlyHls, ['native-hls']],
+    ['auto', native, onlyFlv, []],
+    ['auto', source, nothing, []],
+  ];
+  for (const [choice, can, urls, expected] of rows) {
+    assert.deepEqual(candidates(choice, can, urls), expected, `${choice} ${JSON.stringify([can, urls])}`);
+  }
+  assert.deepEqual(
+    (['auto', 'flv', 'ws-flv', 'hls'] as const).filter((choice) => isServed(choice, onlyHls)),
+    ['auto', 'hls'],
+  );
+  assert.equal(streamUrl('flv', onlyHls, 'https://tv.example'), null);
 });
 
 test('addresses are absolute, and WebSocket follows the security of the page', () => {

@@ -8,6 +8,7 @@ use isocast_media::codec::{self, Description};
 use serde::Serialize;
 
 use crate::app::App;
+use crate::config::Config;
 use crate::delivery::{check_playback, viewable};
 use crate::error::Refusal;
 use crate::hub::{self, Stream};
@@ -48,12 +49,12 @@ struct Audio {
     channels: u8,
 }
 
-/// Paths on this same host.
+/// Paths on this same host; none for what is switched off.
 #[derive(Debug, Serialize)]
 struct Urls {
-    flv: String,
-    ws_flv: String,
-    hls: String,
+    flv: Option<String>,
+    ws_flv: Option<String>,
+    hls: Option<String>,
 }
 
 /// `GET /api/v1/live`
@@ -97,7 +98,7 @@ impl Live {
             viewers: stream.viewers().total() + by_hls,
             video: None,
             audio: None,
-            urls: Urls::of(stream.room()),
+            urls: Urls::of(stream.room(), &app.config),
         };
         for description in stream.headers().iter().filter_map(codec::describe) {
             live.describe(description);
@@ -136,12 +137,13 @@ impl Live {
 }
 
 impl Urls {
-    fn of(room: &RoomId) -> Self {
+    fn of(room: &RoomId, config: &Config) -> Self {
         let name = room.stream_name();
+        let (flv, hls) = (config.flv.enabled, config.hls.enabled);
         Self {
-            flv: format!("/flv/{name}.flv"),
-            ws_flv: format!("/ws/{name}.flv"),
-            hls: format!("/hls/{name}/index.m3u8"),
+            flv: flv.then(|| format!("/flv/{name}.flv")),
+            ws_flv: flv.then(|| format!("/ws/{name}.flv")),
+            hls: hls.then(|| format!("/hls/{name}/index.m3u8")),
         }
     }
 }

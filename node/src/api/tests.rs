@@ -526,6 +526,32 @@ async fn a_websocket_counts_as_a_connection_until_it_closes_and_a_shutdown_waits
         .unwrap();
 }
 
+#[tokio::test]
+async fn what_is_switched_off_is_refused_and_not_offered() {
+    let mut config = Config::default();
+    config.flv.enabled = false;
+    config.hls.enabled = false;
+    let node = Node::with(config, Arc::new(Memory::new())).await;
+    let (_publisher, _stream) = publish(&node);
+    for line in [
+        "GET /flv/room_open.flv",
+        "GET /ws/room_open.flv",
+        "GET /hls/room_open/index.m3u8",
+        "GET /hls/room_open/1/1.ts",
+    ] {
+        let answer = node.ask(line, &[], "").await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (404, "protocol_off"),
+            "{line}"
+        );
+    }
+    let live = node.ask("GET /api/v1/live/open", &[], "").await;
+    let live: Value = serde_json::from_str(&live.body).unwrap();
+    let nothing = serde_json::json!({"flv": null, "ws_flv": null, "hls": null});
+    assert_eq!(live["urls"], nothing);
+}
+
 /// The public room goes live with one audio frame.
 fn publish(node: &Node) -> (crate::hub::Publisher, Arc<crate::hub::Stream>) {
     let claim = registry::Claim {

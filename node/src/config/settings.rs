@@ -23,6 +23,7 @@ pub(crate) struct Config {
     pub rtmp: Rtmp,
     pub http: Http,
     pub hub: Hub,
+    pub flv: Flv,
     pub hls: Hls,
     pub log: Log,
     pub limits: Limits,
@@ -39,6 +40,7 @@ impl Default for Config {
             rtmp: Rtmp::default(),
             http: Http::default(),
             hub: Hub::default(),
+            flv: Flv::default(),
             hls: Hls::default(),
             log: Log::default(),
             limits: Limits::default(),
@@ -113,6 +115,8 @@ pub(crate) struct Admin {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Rtmp {
+    /// Whether players are served over RTMP. Publishing always is.
+    pub play: bool,
     /// Seconds from accept to the end of the RTMP handshake.
     #[schemars(range(min = 1, max = 60))]
     pub handshake_timeout_s: u64,
@@ -133,6 +137,7 @@ pub(crate) struct Rtmp {
 impl Default for Rtmp {
     fn default() -> Self {
         Self {
+            play: true,
             handshake_timeout_s: 5,
             publish_timeout_s: 15,
             first_media_timeout_s: 20,
@@ -195,6 +200,19 @@ impl Default for Hub {
             viewer_lag_bytes_max: 4 << 20,
             viewer_lag_ms_max: 5000,
         }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Flv {
+    /// Whether players are served FLV, over HTTP and over WebSocket.
+    pub enabled: bool,
+}
+
+impl Default for Flv {
+    fn default() -> Self {
+        Self { enabled: true }
     }
 }
 

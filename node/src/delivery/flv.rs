@@ -164,5 +164,8 @@ fn tags(frames: impl Iterator<Item = Frame>) -> Bytes {
 async fn named(app: &App, file: &str) -> Result<Arc<Stream>, Refusal> {
     let name = file.strip_suffix(".flv").ok_or(Refusal::NoRoute)?;
     let room = RoomId::from_stream_name(name).map_err(|_| Refusal::NoRoute)?;
+    if !app.config.flv.enabled {
+        return Err(Refusal::ProtocolOff("FLV"));
+    }
     viewable(app, &room).await
 }

@@ -86,10 +86,10 @@ pub(crate) async fn segment(
 }
 
 async fn channel(app: &App, room: &RoomId) -> Result<Arc<Channel>, Refusal> {
-    check_playback(app, room).await?;
     if !app.config.hls.enabled {
-        return Err(Refusal::HlsOff);
+        return Err(Refusal::ProtocolOff("HLS"));
     }
+    check_playback(app, room).await?;
     let stream = app.hub.stream(room).ok_or(Refusal::NotLive)?;
     stream.touch(Instant::now());
     app.packager.channel(room).ok_or(Refusal::NotLive)

@@ -264,6 +264,9 @@ impl Connection {
 
     async fn subscribe(&self, application: &str, name: &str) -> Result<Subscriber, Refusal> {
         self.check_application(application)?;
+        if !self.app.config.rtmp.play {
+            return Err(Refusal::ProtocolOff("playing over RTMP"));
+        }
         let name = name.split('?').next().unwrap_or_default();
         let room = RoomId::from_stream_name(name).map_err(|_| Refusal::PlaybackDenied)?;
         let stream = delivery::viewable(&self.app, &room).await?;

@@ -21,19 +21,19 @@ export interface Audio {
   readonly codec: string;
 }
 
+/** What the node does not serve has none. */
 export interface Urls {
-  readonly flv: string;
-  readonly wsFlv: string;
-  readonly hls: string;
+  readonly flv: string | null;
+  readonly wsFlv: string | null;
+  readonly hls: string | null;
 }
 
 /** Reads one room of the node's answer; null when it is not one. */
 export function parseLive(json: unknown): Live | null {
   const room = fields(json);
-  const urls = fields(room['urls']);
   const { id, started_at_ms: startedAtMs, viewers } = room;
-  const { flv, ws_flv: wsFlv, hls } = urls;
-  if (!isText(id) || !isText(flv) || !isText(wsFlv) || !isText(hls)) {
+  const urls = parseUrls(room['urls']);
+  if (!isText(id) || urls === null) {
     return null;
   }
   return {
@@ -43,7 +43,7 @@ export function parseLive(json: unknown): Live | null {
     viewers: numberOr(viewers, 0),
     video: parseVideo(room['video']),
     audio: parseAudio(room['audio']),
-    urls: { flv, wsFlv, hls },
+    urls,
   };
 }
 
@@ -57,6 +57,12 @@ export function parseRooms(json: unknown): Live[] {
 export function parseErrorCode(json: unknown): string {
   const code = fields(fields(json)['error'])['code'];
   return isText(code) ? code : '';
+}
+
+function parseUrls(json: unknown): Urls | null {
+  const { flv, ws_flv: wsFlv, hls } = fields(json);
+  const isUrl = (url: unknown): url is string | null => url === null || isText(url);
+  return isUrl(flv) && isUrl(wsFlv) && isUrl(hls) ? { flv, wsFlv, hls } : null;
 }
 
 function parseVideo(json: unknown): Video | null {

@@ -1,6 +1,7 @@
 import { abilitiesOf } from '../play/abilities.ts';
+import { isServed } from '../play/protocol.ts';
 import { Session, type Snapshot } from '../play/session.ts';
-import type { Choice } from '../route.ts';
+import { parseChoice, type Choice } from '../route.ts';
 import { wireChoices } from './choices.ts';
 import { wireControls } from './controls.ts';
 import { factsOf, sayBadge, sayFacts } from './facts.ts';
@@ -35,8 +36,10 @@ function show(player: HTMLElement, video: HTMLVideoElement, snapshot: Snapshot):
   showVerdict(player, snapshot);
   showRoom(player, snapshot);
   showStats(player, video, snapshot);
-  for (const button of player.querySelectorAll('[data-choose]')) {
-    mark(button, 'aria-pressed', String(button.getAttribute('data-choose') === snapshot.choice));
+  for (const button of player.querySelectorAll<HTMLElement>('[data-choose]')) {
+    const choice = parseChoice(button.getAttribute('data-choose'));
+    button.hidden = !isServed(choice, snapshot.live?.urls ?? null);
+    mark(button, 'aria-pressed', String(choice === snapshot.choice));
   }
 }
 

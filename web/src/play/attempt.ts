@@ -77,10 +77,15 @@ export class Attempt {
   }
 
   async #open(live: Live): Promise<void> {
+    const url = streamUrl(this.protocol, live.urls, location.origin);
+    if (url === null) {
+      this.#conclude('failed');
+      return;
+    }
     try {
       const transport = await openTransport(this.protocol, {
         video: this.#video,
-        url: streamUrl(this.protocol, live.urls, location.origin),
+        url,
         tracks: tracksOf(live, Date.now()),
         report: { finished: () => this.#conclude('finished'), failed: () => this.#conclude('failed') },
       });

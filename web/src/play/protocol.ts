@@ -12,15 +12,22 @@ export interface Abilities {
   readonly nativeHls: boolean;
 }
 
+/** Whether a choice leads to anything that the node serves; until the node has said, everything does. */
+export function isServed(choice: Choice, urls: Urls | null): boolean {
+  return choice === 'auto' || urls === null || pathOf(choice, urls) !== null;
+}
+
 /**
- * The protocols to try for a choice, best first. Automatic starts with FLV, the lowest latency; a plain-HTTP proxy that
+ * The protocols to try for a choice, best first; a choice that is not served counts as automatic. Automatic starts with FLV, the lowest latency; a plain-HTTP proxy that
  * buffers without end breaks FLV and WebSocket differently, and HLS passes through everything.
  */
-export function candidates(choice: Choice, can: Abilities): Protocol[] {
-  const byMediaSource: Protocol[] = choice === 'auto' ? ['flv', 'ws-flv', 'hls'] : [choice];
+export function candidates(choice: Choice, can: Abilities, urls: Urls | null): Protocol[] {
+  const wanted = isServed(choice, urls) ? choice : 'auto';
+  const byMediaSource: Protocol[] = wanted === 'auto' ? ['flv', 'ws-flv', 'hls'] : [wanted];
   const found = can.mediaSource ? byMediaSource : [];
-  const mayUseHls = choice === 'auto' || choice === 'hls';
-  return mayUseHls && can.nativeHls && !can.mediaSource ? ['native-hls'] : found;
+  const mayUseHls = wanted === 'auto' || wanted === 'hls';
+  const playable: Protocol[] = mayUseHls && can.nativeHls && !can.mediaSource ? ['native-hls'] : found;
+  return playable.filter((protocol) => urls === null || pathOf(protocol, urls) !== null);
 }
 
 /** The name a viewer reads. */
@@ -35,16 +42,25 @@ const NAMES: Record<Protocol, string> = {
   'native-hls': 'HLS (native)',
 };
 
-/** The absolute address of a protocol's stream, for a page at `origin`. */
-export function streamUrl(protocol: Protocol, urls: Urls, origin: string): string {
+/** The absolute address of a protocol's stream, for a page at `origin`; null where the node does not serve it. */
+export function streamUrl(protocol: Protocol, urls: Urls, origin: string): string | null {
+  const path = pathOf(protocol, urls);
+  if (path === null) {
+    return null;
+  }
+  const { href } = new URL(path, origin);
+  // http → ws, https → wss.
+  return protocol === 'ws-flv' ? href.replace(/^http/, 'ws') : href;
+}
+
+function pathOf(protocol: Protocol, urls: Urls): string | null {
   switch (protocol) {
     case 'flv':
-      return new URL(urls.flv, origin).href;
+      return urls.flv;
     case 'ws-flv':
-      // http → ws, https → wss.
-      return new URL(urls.wsFlv, origin).href.replace(/^http/, 'ws');
+      return urls.wsFlv;
     case 'hls':
     case 'native-hls':
-      return new URL(urls.hls, origin).href;
+      return urls.hls;
   }
 }

@@ -46,7 +46,7 @@ export class Session {
     this.#can = can;
     this.#show = show;
     this.#choice = choice;
-    this.#plan = firstPlan(candidates(choice, can));
+    this.#plan = firstPlan(candidates(choice, can, null));
     this.#watch = new RoomWatch(room, (answer) => this.#hear(answer));
   }
 
@@ -58,7 +58,7 @@ export class Session {
   /** Starts over with another protocol. */
   choose(choice: Choice): void {
     this.#choice = choice;
-    this.#plan = firstPlan(candidates(choice, this.#can));
+    this.#plan = firstPlan(candidates(choice, this.#can, this.#liveNow()?.urls ?? null));
     this.#parked = false;
     this.#retryAtMs = 0;
     this.#everMoved = false;
@@ -93,7 +93,20 @@ export class Session {
       this.#closeAttempt();
     }
     this.#answer = answer;
+    this.#replan();
     this.#tick(performance.now());
+  }
+
+  /** Starts a new plan where the node serves other protocols than the plan has. */
+  #replan(): void {
+    const live = this.#liveNow();
+    if (live === null) {
+      return;
+    }
+    const found = candidates(this.#choice, this.#can, live.urls);
+    if (found.join() !== (this.#plan?.candidates ?? []).join()) {
+      this.#plan = firstPlan(found);
+    }
   }
 
   #tick(nowMs: number): void {
