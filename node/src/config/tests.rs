@@ -101,6 +101,8 @@ const VARIABLES: &[(&str, &str, Option<&str>)] = &[
     ("ISOCAST__HLS__WINDOW_SEGMENTS", "7", None),
     ("ISOCAST__DATA_DIR", "/x", None),
     ("ISOCAST__HLS__ENABLED", "false", None),
+    ("ISOCAST__API__TOKEN_FILE", "/run/token", None),
+    ("ISOCAST__ADMIN__TOKEN_FILE", "", None),
     ("ISOCAST_SERVICE_HOST", "10.0.0.1", None),
     (
         "ISOCAST__HLS__WINDOW_SEGMENTS",

@@ -80,6 +80,8 @@ pub struct Stream {
     socket: TcpStream,
     head: Answer,
     raw: Vec<u8>,
+    /// Bytes of the body that were given out as lines.
+    told: usize,
 }
 
 /// Sends a request and reads the head of its answer.
@@ -132,7 +134,12 @@ fn read_head(mut socket: TcpStream) -> std::io::Result<Stream> {
         body: Vec::new(),
     };
     let raw = raw.split_off(end + 4);
-    Ok(Stream { socket, head, raw })
+    Ok(Stream {
+        socket,
+        head,
+        raw,
+        told: 0,
+    })
 }
 
 impl Stream {
@@ -159,6 +166,26 @@ impl Stream {
             );
             if read_some(&mut self.socket, &mut self.raw).unwrap_or(0) == 0 {
                 return body;
+            }
+        }
+    }
+
+    /// The next line of the body; `None` where it ends.
+    ///
+    /// # Panics
+    /// If neither comes within `seconds`.
+    pub fn next_line(&mut self, seconds: u64) -> Option<String> {
+        let give_up = Instant::now() + Duration::from_secs(seconds);
+        loop {
+            let body = self.body();
+            let rest = body.get(self.told..).unwrap_or_default();
+            if let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                self.told += end + 1;
+                return Some(String::from_utf8_lossy(&rest[..end]).into_owned());
+            }
+            assert!(Instant::now() < give_up, "no line within {seconds} s");
+            if read_some(&mut self.socket, &mut self.raw).unwrap_or(0) == 0 {
+                return None;
             }
         }
     }

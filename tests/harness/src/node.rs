@@ -56,7 +56,7 @@ pub struct Node {
     /// Where to publish and play.
     pub rtmp: SocketAddr,
     pub http: SocketAddr,
-    /// Health and metrics.
+    /// Health, metrics and the admin API.
     pub internal: SocketAddr,
     pub token: String,
     data_dir: PathBuf,
@@ -84,6 +84,8 @@ impl Node {
             .arg("--data-dir")
             .arg(&data_dir);
         let mut settings = options.settings.clone();
+        let token_file = settings.get("api.token_file").map(PathBuf::from);
+        let token_file = token_file.unwrap_or_else(|| data_dir.join("api-token"));
         for (key, value) in ALWAYS {
             settings
                 .entry(key.to_owned())
@@ -105,7 +107,7 @@ impl Node {
         wait::until("a ready node", START_S, || {
             (http::get(internal, "/readyz").status == 200).then_some(())
         });
-        let token = std::fs::read_to_string(data_dir.join("api-token"));
+        let token = std::fs::read_to_string(token_file);
         Self {
             process,
             rtmp,
