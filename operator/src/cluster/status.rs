@@ -1,0 +1,271 @@
+//! What a LiveCluster says of itself, computed from what came of it. Pure but for `now`, which the
+//! caller gives.
+
+use isocast_crds::{Effective, LiveCluster, LiveClusterStatus, Urls};
+use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::jiff::Timestamp;
+
+use super::pods::{self, State};
+use super::validate::Valid;
+use super::{Applied, Outcome};
+use crate::apply;
+use crate::conditions::{self, Status};
+use crate::names::{HTTP_PORT, RTMP_PORT};
+
+/// Ready, and what kstatus reads beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Ready {
+        reason: &'static str,
+        message: String,
+    },
+    /// Time or another try may help.
+    Waiting {
+        reason: &'static str,
+        message: String,
+    },
+    /// Somebody has to change something.
+    Stalled {
+        reason: &'static str,
+        message: String,
+    },
+}
+
+pub(crate) fn status(
+    cluster: &LiveCluster,
+    outcome: &Outcome,
+    now: Timestamp,
+) -> LiveClusterStatus {
+    let mut status = cluster.status.clone().unwrap_or_default();
+    let generation = cluster.metadata.generation.unwrap_or_default();
+    status.observed_generation = Some(generation);
+    let mut set = |type_, is_true: bool, reason: &str, message: &str| {
+        let word = if is_true { Status::True } else { Status::False };
+        conditions::set(
+            &mut status.conditions,
+            type_,
+            word,
+            reason,
+            message,
+            generation,
+            now,
+        );
+    };
+    let (ready, reconciling, stalled) = match &verdict(outcome) {
+        Verdict::Ready { reason, message } => ((true, *reason, message.clone()), None, None),
+        Verdict::Waiting { reason, message } => (
+            (false, *reason, message.clone()),
+            Some((*reason, message.clone())),
+            None,
+        ),
+        Verdict::Stalled { reason, message } => (
+            (false, *reason, message.clone()),
+            None,
+            Some((*reason, message.clone())),
+        ),
+    };
+    set("Ready", ready.0, ready.1, &ready.2);
+    let or_done = |state: Option<(&'static str, String)>| {
+        let is_true = state.is_some();
+        let (reason, message) = state.unwrap_or(("Done", String::new()));
+        (is_true, reason, message)
+    };
+    let (is_true, reason, message) = or_done(reconciling);
+    set("Reconciling", is_true, reason, &message);
+    let (is_true, reason, message) = or_done(stalled);
+    set("Stalled", is_true, reason, &message);
+    if let Outcome::Applied(applied) = outcome {
+        if applied.valid.volume.is_none() {
+            set(
+                "RoomsEphemeral",
+                true,
+                "NoVolume",
+                "rooms made by the API are gone with the pod, and LiveRooms are told to each new one: give spec.volume to keep them",
+            );
+        } else {
+            set("RoomsEphemeral", false, "VolumeKept", "");
+        }
+        describe(&mut status, applied);
+    }
+    status
+}
+
+pub(crate) fn verdict(outcome: &Outcome) -> Verdict {
+    match outcome {
+        Outcome::Invalid(problem) => Verdict::Stalled {
+            reason: "InvalidSpec",
+            message: problem.to_string(),
+        },
+        Outcome::NotOwned(object) => Verdict::Stalled {
+            reason: "ObjectNotOwned",
+            message: object.to_string(),
+        },
+        Outcome::Failed(error @ apply::Error::Refused { .. }) => Verdict::Stalled {
+            reason: "Refused",
+            message: error.to_string(),
+        },
+        Outcome::Failed(error @ apply::Error::Forbidden { .. }) => Verdict::Waiting {
+            reason: "Forbidden",
+            message: error.to_string(),
+        },
+        Outcome::Failed(error) => Verdict::Waiting {
+            reason: "Retrying",
+            message: error.to_string(),
+        },
+        Outcome::Applied(applied) => pods_verdict(applied),
+    }
+}
+
+fn pods_verdict(applied: &Applied) -> Verdict {
+    let wanted = applied.valid.replicas;
+    let pods: Vec<_> = applied.pods().collect();
+    if wanted == 0 {
+        return match pods.len() {
+            0 => Verdict::Ready {
+                reason: "Stopped",
+                message: "replicas is 0: nobody is served".to_owned(),
+            },
+            count => Verdict::Waiting {
+                reason: "Stopping",
+                message: format!("{count} pods are still ending"),
+            },
+        };
+    }
+    let waiting = pods.iter().find_map(|pod| match pods::state(pod) {
+        State::Waiting { reason, message } => Some((reason, message)),
+        State::Ending | State::Serving => None,
+    });
+    if let Some((reason, message)) = waiting {
+        return Verdict::Waiting { reason, message };
+    }
+    if pods
+        .iter()
+        .any(|pod| !pods::is_current(pod, &applied.valid))
+    {
+        let message = "pods are replaced, one at a time, with what the spec says now".to_owned();
+        return Verdict::Waiting {
+            reason: "Replacing",
+            message,
+        };
+    }
+    let serving = pods
+        .iter()
+        .filter(|pod| pods::state(pod) == State::Serving)
+        .count();
+    if serving == usize::try_from(wanted).unwrap_or_default() {
+        Verdict::Ready {
+            reason: "Serving",
+            message: "publishers and viewers are served".to_owned(),
+        }
+    } else {
+        Verdict::Waiting {
+            reason: "PodStarting",
+            message: format!("{serving} of {wanted} pods serve"),
+        }
+    }
+}
+
+fn describe(status: &mut LiveClusterStatus, applied: &Applied) {
+    let Applied {
+        valid,
+        services,
+        live_rooms,
+        ..
+    } = applied;
+    let count = |pods: usize| Some(i32::try_from(pods).unwrap_or(i32::MAX));
+    status.replicas = count(applied.pods().count());
+    let serving = applied
+        .pods()
+        .filter(|pod| pods::state(pod) == State::Serving);
+    status.ready_replicas = count(serving.clone().count());
+    let labels = valid.names.selector();
+    let pairs: Vec<_> = labels
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    status.selector = Some(pairs.join(","));
+    status.live_rooms = live_rooms.and_then(count);
+    let host_ip = serving
+        .clone()
+        .find_map(|pod: &Pod| pod.status.as_ref()?.host_ip.clone());
+    status.urls = Some(urls(valid, services, host_ip.as_deref()));
+    status.effective = Some(Effective {
+        image: Some(valid.pod.image.clone()),
+        replicas: Some(valid.replicas),
+        service_type: Some(valid.service_type().as_str().to_owned()),
+        protocols: valid.pod.protocols.words(),
+        hls_target_seconds: valid.pod.protocols.hls.map(|hls| hls.target_s),
+        hls_window_segments: valid.pod.protocols.hls.map(|hls| hls.window_segments),
+        drain_deadline_seconds: Some(valid.pod.drain_deadline_s),
+    });
+}
+
+/// The most public address that there is: the Ingress for HTTP, else what the Services got.
+fn urls(valid: &Valid, services: &[Service], host_ip: Option<&str>) -> Urls {
+    let address = |name: String, port: u16| {
+        let service = services
+            .iter()
+            .find(|service| service.metadata.name.as_ref() == Some(&name))?;
+        address(service, port, host_ip)
+    };
+    let rtmp = address(valid.names.rtmp(), RTMP_PORT);
+    let http = address(valid.names.http(), HTTP_PORT);
+    let ingress = valid.ingress.as_ref().map(|ingress| {
+        let scheme = if ingress.tls_secret_name.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{}", ingress.host)
+    });
+    Urls {
+        rtmp: rtmp.map(|(host, port)| match port {
+            // Encoders take the port of RTMP for granted.
+            RTMP_PORT => format!("rtmp://{host}/live"),
+            port => format!("rtmp://{host}:{port}/live"),
+        }),
+        http: ingress.or(http.map(|(host, port)| format!("http://{host}:{port}"))),
+    }
+}
+
+/// Host and port of a Service for those who are as far outside as its type allows.
+fn address(service: &Service, port: u16, host_ip: Option<&str>) -> Option<(String, u16)> {
+    let spec = service.spec.as_ref()?;
+    match spec.type_.as_deref() {
+        Some("LoadBalancer") => {
+            let ingress = service
+                .status
+                .as_ref()?
+                .load_balancer
+                .as_ref()?
+                .ingress
+                .as_ref()?
+                .first()?;
+            let host = ingress
+                .hostname
+                .clone()
+                .or_else(|| ingress.ip.as_deref().map(bracketed))?;
+            Some((host, port))
+        }
+        Some("NodePort") => {
+            let node_port = spec.ports.as_ref()?.first()?.node_port?;
+            Some((bracketed(host_ip?), u16::try_from(node_port).ok()?))
+        }
+        _ => {
+            let (name, namespace) = (
+                service.metadata.name.as_ref()?,
+                service.metadata.namespace.as_ref()?,
+            );
+            Some((format!("{name}.{namespace}.svc"), port))
+        }
+    }
+}
+
+/// IPv6 addresses stand in brackets in URLs (RFC 3986 §3.2.2).
+fn bracketed(ip: &str) -> String {
+    if ip.contains(':') {
+        format!("[{ip}]")
+    } else {
+        ip.to_owned()
+    }
+}

@@ -1,0 +1,365 @@
+//! A LiveCluster's spec becomes values that the later steps need not question.
+
+use isocast_crds::{
+    Env, Expose, Ingress, LiveCluster, PodOverrides, Resources, Scheduling, Service, ServiceType,
+    TrafficPolicy, Volume,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::{Resource, ResourceExt};
+use serde::Serialize;
+
+use crate::names::{Names, hash};
+
+const REPLICAS: i32 = 1;
+const HLS_TARGET_S: i32 = 2;
+const HLS_WINDOW_SEGMENTS: i32 = 6;
+const DRAIN_DEADLINE_S: i32 = 60;
+
+/// A LiveCluster that can be made true.
+#[derive(Clone, Debug)]
+pub(crate) struct Valid {
+    pub names: Names,
+    pub owner: OwnerReference,
+    pub replicas: i32,
+    pub pod: Pod,
+    pub service: Service,
+    pub ingress: Option<Ingress>,
+    pub volume: Option<Volume>,
+    /// Namespaces that may read metrics; `None`: there is no NetworkPolicy.
+    pub metrics_from: Option<Vec<String>>,
+}
+
+/// All that makes one pod differ from another. Where it changes, pods are replaced.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Pod {
+    pub image: String,
+    pub pull_secrets: Vec<String>,
+    pub protocols: Protocols,
+    pub drain_deadline_s: i32,
+    pub resources: Resources,
+    pub scheduling: Scheduling,
+    pub overrides: PodOverrides,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Protocols {
+    pub rtmp: bool,
+    pub hls: Option<Hls>,
+    pub flv: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Hls {
+    pub target_s: i32,
+    pub window_segments: i32,
+}
+
+/// What no schema could refuse, or what an older schema let through.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Problem {
+    #[error(
+        "metadata.name {0:?} is not at most 40 of a-z, 0-9 and '-', starting with a letter: Services and pods are named after it"
+    )]
+    Name(String),
+    #[error(
+        "spec.replicas is {0}: more than one node needs a shared registry and database, which this operator cannot name yet; set it to 0 or 1"
+    )]
+    Replicas(i32),
+    #[error("spec.{0} is {1:?}, which is no amount such as 500m, 2 or 1Gi")]
+    Quantity(&'static str, String),
+    #[error("spec.podOverrides.env names {0} twice; keep one")]
+    EnvTwice(String),
+    #[error(
+        "spec.podOverrides.env: {0} belongs to the operator; only RTMP, HTTP, HUB, HLS, LOG and LIMITS settings can be given"
+    )]
+    EnvNotYours(String),
+    #[error("spec.podOverrides.env: {0} is said by spec.protocols; remove one of the two")]
+    EnvSaidElsewhere(String),
+}
+
+impl Valid {
+    pub(crate) fn of(cluster: &LiveCluster) -> Result<Self, Problem> {
+        let spec = &cluster.spec;
+        if !is_name(&cluster.name_any()) {
+            return Err(Problem::Name(cluster.name_any()));
+        }
+        let replicas = spec.replicas.unwrap_or(REPLICAS);
+        if !(0..=1).contains(&replicas) {
+            return Err(Problem::Replicas(replicas));
+        }
+        let resources = spec.resources.clone().unwrap_or_default();
+        check_amounts(&resources, spec.volume.as_ref())?;
+        let overrides = spec.pod_overrides.clone().unwrap_or_default();
+        check_env(&overrides.env, spec.protocols.as_ref())?;
+        let Expose { service, ingress } = spec.expose.clone().unwrap_or_default();
+        let network_policy = spec.network_policy.clone().unwrap_or_default();
+        Ok(Self {
+            names: names(cluster),
+            owner: cluster
+                .controller_owner_ref(&())
+                .unwrap_or_else(|| owner_to_be(cluster)),
+            replicas,
+            pod: Pod {
+                image: spec.image.clone(),
+                pull_secrets: spec
+                    .image_pull_secrets
+                    .iter()
+                    .map(|secret| secret.name.clone())
+                    .collect(),
+                protocols: Protocols::of(spec.protocols.as_ref()),
+                drain_deadline_s: spec
+                    .drain
+                    .as_ref()
+                    .and_then(|drain| drain.deadline_seconds)
+                    .unwrap_or(DRAIN_DEADLINE_S),
+                resources,
+                scheduling: spec.scheduling.clone().unwrap_or_default(),
+                overrides,
+            },
+            service: service.unwrap_or_default(),
+            ingress,
+            volume: spec.volume.clone(),
+            metrics_from: network_policy
+                .enabled
+                .unwrap_or(true)
+                .then_some(network_policy.metrics_from_namespaces),
+        })
+    }
+
+    pub(crate) fn service_type(&self) -> ServiceType {
+        self.service.type_.unwrap_or_default()
+    }
+
+    pub(crate) fn traffic_policy(&self) -> Option<TrafficPolicy> {
+        self.service
+            .external_traffic_policy
+            .filter(|_| self.service_type() != ServiceType::ClusterIP)
+    }
+}
+
+impl Pod {
+    /// Decides whether a pod is up to date. It depends on the spec alone, so that another release of
+    /// the operator, which may render the same spec otherwise, replaces no pod.
+    pub(crate) fn inputs_hash(&self) -> String {
+        hash(&serde_json::to_vec(self).expect("plain data is JSON"))
+    }
+}
+
+impl Protocols {
+    fn of(spec: Option<&isocast_crds::Protocols>) -> Self {
+        let spec = spec.cloned().unwrap_or_default();
+        let hls = spec.hls.unwrap_or_default();
+        Self {
+            rtmp: spec.rtmp.and_then(|rtmp| rtmp.enabled).unwrap_or(true),
+            hls: hls.enabled.unwrap_or(true).then(|| Hls {
+                target_s: hls.target_seconds.unwrap_or(HLS_TARGET_S),
+                window_segments: hls.window_segments.unwrap_or(HLS_WINDOW_SEGMENTS),
+            }),
+            flv: spec.flv.and_then(|flv| flv.enabled).unwrap_or(true),
+        }
+    }
+
+    /// As the spec names them.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let all = [
+            ("rtmp", self.rtmp),
+            ("hls", self.hls.is_some()),
+            ("flv", self.flv),
+        ];
+        all.into_iter()
+            .filter(|(_, on)| *on)
+            .map(|(word, _)| word.to_owned())
+            .collect()
+    }
+}
+
+/// A LiveCluster that no API server has seen has no uid yet.
+fn owner_to_be(cluster: &LiveCluster) -> OwnerReference {
+    OwnerReference {
+        api_version: LiveCluster::api_version(&()).into_owned(),
+        kind: LiveCluster::kind(&()).into_owned(),
+        name: cluster.name_any(),
+        controller: Some(true),
+        ..OwnerReference::default()
+    }
+}
+
+/// The names that follow from a LiveCluster's own.
+pub(crate) fn names(cluster: &LiveCluster) -> Names {
+    Names {
+        cluster: cluster.name_any(),
+        namespace: cluster.namespace().unwrap_or_default(),
+    }
+}
+
+/// As the schema has it.
+fn is_name(name: &str) -> bool {
+    const BYTES_MAX: usize = 40;
+    let is_inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=BYTES_MAX).contains(&name.len())
+        && name.bytes().all(is_inside)
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && !name.ends_with('-')
+}
+
+fn check_amounts(resources: &Resources, volume: Option<&Volume>) -> Result<(), Problem> {
+    let mut amounts = Vec::new();
+    for (where_, container) in [
+        ("resources.requests", &resources.requests),
+        ("resources.limits", &resources.limits),
+    ] {
+        let container = container.clone().unwrap_or_default();
+        let all = [container.cpu, container.memory, container.ephemeral_storage];
+        amounts.extend(all.into_iter().flatten().map(|amount| (where_, amount)));
+    }
+    amounts.extend(volume.map(|volume| ("volume.size", volume.size.clone())));
+    match amounts.into_iter().find(|(_, amount)| !is_amount(amount)) {
+        Some((where_, amount)) => Err(Problem::Quantity(where_, amount)),
+        None => Ok(()),
+    }
+}
+
+/// As the schema has it.
+fn is_amount(text: &str) -> bool {
+    const SUFFIXES: [&str; 12] = [
+        "", "m", "k", "M", "G", "T", "P", "Ki", "Mi", "Gi", "Ti", "Pi",
+    ];
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, suffix) = text.split_at(digits);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    (1..=15).contains(&whole.len())
+        && (1..=3).contains(&fraction.len())
+        && !fraction.contains('.')
+        && SUFFIXES.contains(&suffix)
+}
+
+fn check_env(env: &[Env], protocols: Option<&isocast_crds::Protocols>) -> Result<(), Problem> {
+    const YOURS: [&str; 6] = ["RTMP", "HTTP", "HUB", "HLS", "LOG", "LIMITS"];
+    let said_elsewhere = said(protocols);
+    for (index, Env { name, .. }) in env.iter().enumerate() {
+        let section = name
+            .strip_prefix("ISOCAST__")
+            .and_then(|rest| rest.split_once("__"));
+        if !section.is_some_and(|(section, key)| YOURS.contains(&section) && !key.is_empty()) {
+            return Err(Problem::EnvNotYours(name.clone()));
+        }
+        if said_elsewhere.contains(&name.as_str()) {
+            return Err(Problem::EnvSaidElsewhere(name.clone()));
+        }
+        if env[..index].iter().any(|earlier| earlier.name == *name) {
+            return Err(Problem::EnvTwice(name.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// Settings that the spec's own fields say: the environment would silently win over them.
+fn said(protocols: Option<&isocast_crds::Protocols>) -> Vec<&'static str> {
+    let Some(protocols) = protocols else {
+        return Vec::new();
+    };
+    let hls = protocols.hls.clone().unwrap_or_default();
+    let all = [
+        ("ISOCAST__RTMP__PLAY", protocols.rtmp.is_some()),
+        ("ISOCAST__HLS__ENABLED", hls.enabled.is_some()),
+        ("ISOCAST__HLS__TARGET_MS", hls.target_seconds.is_some()),
+        (
+            "ISOCAST__HLS__WINDOW_SEGMENTS",
+            hls.window_segments.is_some(),
+        ),
+    ];
+    all.into_iter()
+        .filter(|(_, said)| *said)
+        .map(|(name, _)| name)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::tests::cluster;
+
+    fn valid(spec: &str) -> Result<Valid, Problem> {
+        Valid::of(&cluster(spec))
+    }
+
+    #[test]
+    fn what_is_left_out_has_a_value() {
+        let valid = valid("{image: i}").expect("valid");
+        assert_eq!(valid.replicas, 1);
+        assert_eq!(valid.pod.drain_deadline_s, 60);
+        assert_eq!(valid.pod.protocols.words(), ["rtmp", "hls", "flv"]);
+        assert_eq!(
+            valid.pod.protocols.hls,
+            Some(Hls {
+                target_s: 2,
+                window_segments: 6
+            })
+        );
+        assert_eq!(valid.service_type(), ServiceType::ClusterIP);
+        assert_eq!(valid.metrics_from, Some(vec![]));
+    }
+
+    #[test]
+    fn problems_are_named() {
+        for (spec, expected) in [
+            ("{image: i, replicas: 2}", Problem::Replicas(2)),
+            ("{image: i, replicas: -1}", Problem::Replicas(-1)),
+            (
+                "{image: i, volume: {size: 1e400}}",
+                Problem::Quantity("volume.size", "1e400".into()),
+            ),
+            (
+                "{image: i, resources: {limits: {memory: -1}}}",
+                Problem::Quantity("resources.limits", "-1".into()),
+            ),
+            (
+                "{image: i, podOverrides: {env: [{name: ISOCAST__LISTEN__HTTP, value: x}]}}",
+                Problem::EnvNotYours("ISOCAST__LISTEN__HTTP".into()),
+            ),
+            (
+                "{image: i, podOverrides: {env: [{name: PATH, value: x}]}}",
+                Problem::EnvNotYours("PATH".into()),
+            ),
+            (
+                "{image: i, podOverrides: {env: [{name: ISOCAST__HUB__HOLD_S, value: '1'}, {name: ISOCAST__HUB__HOLD_S, value: '2'}]}}",
+                Problem::EnvTwice("ISOCAST__HUB__HOLD_S".into()),
+            ),
+            (
+                "{image: i, protocols: {hls: {targetSeconds: 4}}, podOverrides: {env: [{name: ISOCAST__HLS__TARGET_MS, value: '2500'}]}}",
+                Problem::EnvSaidElsewhere("ISOCAST__HLS__TARGET_MS".into()),
+            ),
+        ] {
+            assert_eq!(valid(spec).err(), Some(expected), "{spec}");
+        }
+        valid("{image: i, podOverrides: {env: [{name: ISOCAST__HLS__TARGET_MS, value: '2500'}]}}")
+            .expect("valid");
+    }
+
+    #[test]
+    fn pods_are_replaced_for_what_concerns_them_only() {
+        let hash = |spec: &str| valid(spec).expect("valid").pod.inputs_hash();
+        let plain = hash("{image: i}");
+        for same in [
+            "{image: i, replicas: 0}",
+            "{image: i, drain: {deadlineSeconds: 60}}",
+            "{image: i, protocols: {hls: {targetSeconds: 2}}}",
+            "{image: i, expose: {service: {type: NodePort}}}",
+            "{image: i, networkPolicy: {enabled: false}}",
+        ] {
+            assert_eq!(hash(same), plain, "{same}");
+        }
+        for other in [
+            "{image: j}",
+            "{image: i, drain: {deadlineSeconds: 61}}",
+            "{image: i, protocols: {flv: {enabled: false}}}",
+            "{image: i, resources: {limits: {memory: 1Gi}}}",
+            "{image: i, scheduling: {nodeSelector: {a: b}}}",
+            "{image: i, podOverrides: {labels: {a: b}}}",
+        ] {
+            assert_ne!(hash(other), plain, "{other}");
+        }
+    }
+}
