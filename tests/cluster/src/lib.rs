@@ -1,0 +1,21 @@
+//! A real Kubernetes for tests, in two forms.
+//!
+//! - [`Lab::api`] is an API server with its controllers and no machines: a test is the kubelet;
+//! - [`Lab::nodes`] runs Pods, and reaches them as a viewer would;
+//! - [`Namespace`] is a test's own part of either.
+//!
+//! A form is begun once in a test process and goes down with it, however that ends. Where
+//! `ISOCAST_KUBECONFIG` names a cluster, tests use that one instead: it must have the images already,
+//! and be reachable from here.
+//!
+//! As in the harness, everything blocks, every wait has a deadline, and a failure is a panic that
+//! says what was asked.
+
+mod kubectl;
+mod lab;
+mod namespace;
+mod writes;
+
+pub use lab::{Lab, image_archive};
+pub use namespace::Namespace;
+pub use writes::Write;

@@ -1,0 +1,91 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use isocast_harness::Output;
+use serde_json::Value;
+
+use crate::Lab;
+
+/// A namespace for one test, deleted with it. It stays where the test fails, for as long as the lab does.
+#[derive(Debug)]
+pub struct Namespace {
+    pub lab: &'static Lab,
+    pub name: String,
+}
+
+impl Lab {
+    /// Makes a namespace whose name begins with `name`.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[must_use]
+    pub fn namespace(&'static self, name: &str) -> Namespace {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{name}-{}-{count}", std::process::id());
+        self.kubectl(&["create", "namespace", &name]);
+        Namespace { lab: self, name }
+    }
+}
+
+/// As the functions of [`Lab`], in this namespace.
+impl Namespace {
+    /// # Panics
+    /// If it fails.
+    pub fn kubectl(&self, arguments: &[&str]) -> String {
+        self.lab.kubectl(&self.inside(arguments))
+    }
+
+    #[must_use]
+    pub fn ask_kubectl(&self, arguments: &[&str]) -> Output {
+        self.lab.ask_kubectl(&self.inside(arguments))
+    }
+
+    /// # Panics
+    /// If it fails.
+    pub fn helm(&self, arguments: &[&str]) -> String {
+        self.lab.helm(&self.inside(arguments))
+    }
+
+    /// # Panics
+    /// If any is refused.
+    pub fn apply(&self, manifests: &str) {
+        self.lab.apply(manifests, &self.inside(&[]));
+    }
+
+    /// # Panics
+    /// If it fails.
+    #[must_use]
+    pub fn get_json(&self, arguments: &[&str]) -> Option<Value> {
+        self.lab.get_json(&self.inside(arguments))
+    }
+
+    /// # Panics
+    /// Once `seconds` are over without it.
+    pub fn wait_for(
+        &self,
+        what: &str,
+        seconds: u64,
+        arguments: &[&str],
+        passes: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let arguments = self.inside(arguments);
+        self.lab.wait_for(what, seconds, &arguments, passes)
+    }
+
+    fn inside<'a>(&'a self, arguments: &[&'a str]) -> Vec<&'a str> {
+        [&["--namespace", &self.name], arguments].concat()
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("kept: namespace {}", self.name);
+        } else {
+            let delete = ["delete", "namespace", &self.name, "--wait=false"];
+            let _ = self
+                .lab
+                .ask_kubectl(&[&delete[..], &["--ignore-not-found"]].concat());
+        }
+    }
+}
