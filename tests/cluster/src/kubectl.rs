@@ -1,4 +1,4 @@
-//! kubectl and helm.
+//! kubectl, helm and what else was built for the lab.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -90,7 +90,12 @@ impl Lab {
         });
     }
 
-    fn program(&self, name: &str) -> Command {
+    /// A program of the lab, with this cluster as its own: `helm`, `kubeconform`, `kubernetes`.
+    ///
+    /// # Panics
+    /// If it was not built.
+    #[must_use]
+    pub fn program(&self, name: &str) -> Command {
         let folder = match std::env::var_os("ISOCAST_LAB_CACHE") {
             Some(folder) => PathBuf::from(folder),
             None => repository().join(".tools/lab"),
