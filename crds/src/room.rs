@@ -99,7 +99,7 @@ pub struct Publish {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRef {
     /// The Secret's name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(schema_with = "schema::name")]
     pub name: String,
     /// Which of its data; `stream-key` if this is left out.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -38,11 +38,22 @@ pub(crate) fn list_by_name<T: JsonSchema, const MAX: usize>(
     })
 }
 
-/// Up to `MAX` names of objects.
-pub(crate) fn names<const MAX: usize>(_: &mut SchemaGenerator) -> Schema {
+/// The name of another object.
+pub(crate) fn name(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
-        "type": "array", "maxItems": MAX, "x-kubernetes-list-type": "set",
-        "items": {"type": "string", "minLength": 1, "maxLength": 253},
+        "type": "string", "minLength": 1, "maxLength": 253,
+        "x-kubernetes-validations": [{
+            "rule": "self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",
+            "message": "must be the name of an object: a-z, 0-9, '-' and '.', with a letter or digit at both ends",
+        }],
+    })
+}
+
+/// Up to `MAX` names of objects.
+pub(crate) fn names<const MAX: usize>(generator: &mut SchemaGenerator) -> Schema {
+    let items = name(generator);
+    json_schema!({
+        "type": "array", "maxItems": MAX, "x-kubernetes-list-type": "set", "items": items,
     })
 }
 

@@ -73,6 +73,40 @@ fn every_field_is_explained_and_none_of_the_spec_has_a_default() {
     }
 }
 
+/// The macro takes a field for required unless it sees that it may be left out.
+#[test]
+fn only_what_has_no_sensible_value_is_required() {
+    let mut required = Vec::new();
+    for definition in definitions() {
+        walk("", schema(&definition), &mut |path, schema| {
+            let names = schema["required"].as_array().into_iter().flatten();
+            let is_spec = path.is_empty() || path.starts_with(".spec");
+            required.extend(
+                names
+                    .filter(|_| is_spec)
+                    .map(|name| format!("{path}.{}", name.as_str().unwrap_or_default())),
+            );
+        });
+    }
+    required.sort();
+    required.dedup();
+    assert_eq!(
+        required,
+        [
+            ".spec",
+            ".spec.clusterRef",
+            ".spec.clusterRef.name",
+            ".spec.expose.ingress.host",
+            ".spec.image",
+            ".spec.imagePullSecrets[].name",
+            ".spec.podOverrides.env[].name",
+            ".spec.podOverrides.env[].value",
+            ".spec.publish.keySecretRef.name",
+            ".spec.volume.size",
+        ]
+    );
+}
+
 #[test]
 fn every_rule_says_what_is_wrong() {
     for definition in definitions() {

@@ -78,8 +78,8 @@ impl TrafficPolicy {
 #[serde(rename_all = "camelCase")]
 pub struct Ingress {
     /// The IngressClass; the cluster's default if this is left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::name")]
     pub class_name: Option<String>,
     /// The name under which viewers come.
     #[schemars(length(min = 1, max = 253))]
@@ -87,8 +87,8 @@ pub struct Ingress {
         .message("host must be a DNS name in lower case, without scheme and port"))]
     pub host: String,
     /// The TLS Secret for the name, in the same namespace. Without it viewers come over HTTP.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::name")]
     pub tls_secret_name: Option<String>,
 }
 

@@ -161,8 +161,8 @@ pub struct Volume {
     #[schemars(schema_with = "schema::quantity")]
     pub size: String,
     /// The StorageClass; the cluster's default if this is left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::name")]
     pub storage_class_name: Option<String>,
 }
 

@@ -9,7 +9,7 @@ use crate::schema;
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PullSecret {
     /// Its name, in the same namespace.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(schema_with = "schema::name")]
     pub name: String,
 }
 
@@ -29,15 +29,15 @@ pub struct Resources {
 #[serde(rename_all = "camelCase")]
 pub struct Container {
     /// Cores, as in `500m` or `2`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::quantity")]
     pub cpu: Option<String>,
     /// Bytes, as in `256Mi`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::quantity")]
     pub memory: Option<String>,
     /// Bytes of the machine's own disk, as in `1Gi`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::quantity")]
     pub ephemeral_storage: Option<String>,
 }
@@ -55,8 +55,8 @@ pub struct Scheduling {
     #[schemars(schema_with = "schema::list::<Toleration, 32>")]
     pub tolerations: Vec<Toleration>,
     /// The PriorityClass of the pods.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::name")]
     pub priority_class_name: Option<String>,
 }
 
@@ -75,7 +75,7 @@ pub struct Toleration {
     #[schemars(length(min = 1, max = 317))]
     pub key: Option<String>,
     /// How the value is compared. Equal if this is left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "operators")]
     pub operator: Option<String>,
     /// The taint's value.
@@ -83,7 +83,7 @@ pub struct Toleration {
     #[schemars(length(max = 63))]
     pub value: Option<String>,
     /// The taint's effect; every effect if this is left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "effects")]
     pub effect: Option<String>,
     /// Seconds for which a NoExecute taint is put up with; for ever if this is left out.
