@@ -1,0 +1,187 @@
+//! Whether a LiveRoom can be made true, and if not, what has to change first. Pure.
+
+use std::sync::Arc;
+
+use isocast_admin::{PublishKey, RoomId};
+use isocast_crds::{LiveCluster, LiveRoom};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+
+use super::observe::Observed;
+
+/// The data key where the spec names none, and of generated Secrets.
+pub(super) const DATA_KEY: &str = "stream-key";
+
+/// Why something cannot be, until somebody changes something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) reason: &'static str,
+    /// What is wrong and what to do; never a key.
+    pub(super) message: String,
+}
+
+#[derive(Debug)]
+pub(super) struct Checked {
+    /// `None` where the LiveRoom's name is no room's.
+    pub(super) id: Option<RoomId>,
+    /// The LiveCluster, if this LiveRoom may have the room in it.
+    pub(super) cluster: Result<Arc<LiveCluster>, Problem>,
+    pub(super) key: Result<Key, Problem>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Key {
+    Found { secret: String, key: PublishKey },
+    /// There is no Secret, and it is on the operator to make it.
+    ToMake { secret: String },
+}
+
+/// Where the key is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct KeySource {
+    pub(super) secret: String,
+    data_key: String,
+    pub(super) is_generated: bool,
+}
+
+impl KeySource {
+    pub(super) fn of(room: &LiveRoom) -> Self {
+        let publish = room.spec.publish.as_ref();
+        match publish.and_then(|publish| publish.key_secret_ref.as_ref()) {
+            Some(own) => Self {
+                secret: own.name.clone(),
+                data_key: own.key.clone().unwrap_or_else(|| DATA_KEY.to_owned()),
+                is_generated: false,
+            },
+            None => Self {
+                secret: format!("{}-stream-key", room.name_any()),
+                data_key: DATA_KEY.to_owned(),
+                is_generated: true,
+            },
+        }
+    }
+}
+
+pub(super) fn check(room: &LiveRoom, observed: &Observed) -> Checked {
+    let id = id_of(room);
+    Checked {
+        cluster: accepted(room, id.as_ref(), observed),
+        key: match &id {
+            Some(id) => key(room, id, observed.secret.as_ref()),
+            None => Err(no_id()),
+        },
+        id,
+    }
+}
+
+pub(super) fn id_of(room: &LiveRoom) -> Option<RoomId> {
+    let name = room.name_any();
+    RoomId::parse(room.spec.stream_name.as_ref().unwrap_or(&name)).ok()
+}
+
+/// Of all that ask for one id the oldest has it; of those of one second the first by name.
+pub(super) fn holder<'a>(room: &'a LiveRoom, rivals: &'a [Arc<LiveRoom>]) -> &'a LiveRoom {
+    let all = rivals.iter().map(|rival| &**rival).chain([room]);
+    let age = |room: &LiveRoom| {
+        let created = room.metadata.creation_timestamp.as_ref();
+        (created.map(|created| created.0), room.name_any())
+    };
+    all.min_by_key(|room| age(room)).unwrap_or(room)
+}
+
+fn accepted(
+    room: &LiveRoom,
+    id: Option<&RoomId>,
+    observed: &Observed,
+) -> Result<Arc<LiveCluster>, Problem> {
+    let name = &room.spec.cluster_ref.name;
+    let id = id.ok_or_else(no_id)?;
+    let Some(cluster) = &observed.cluster else {
+        return problem(
+            "ClusterNotFound",
+            format!("there is no LiveCluster {name} in this namespace: create it, or make a new LiveRoom with another clusterRef"),
+        );
+    };
+    if cluster.metadata.deletion_timestamp.is_some() {
+        return problem(
+            "ClusterDeleting",
+            format!("LiveCluster {name} is being deleted: delete this LiveRoom, or create the LiveCluster again"),
+        );
+    }
+    let holder = holder(room, &observed.rivals).name_any();
+    if holder != room.name_any() {
+        return problem(
+            "StreamNameTaken",
+            format!("LiveRoom {holder} is older and has the id {id} in LiveCluster {name}: delete one of the two"),
+        );
+    }
+    Ok(Arc::clone(cluster))
+}
+
+fn key(room: &LiveRoom, id: &RoomId, found: Option<&Secret>) -> Result<Key, Problem> {
+    let KeySource {
+        secret,
+        data_key,
+        is_generated,
+    } = KeySource::of(room);
+    let remedy = if is_generated {
+        format!("delete Secret {secret} and a new key is made")
+    } else {
+        format!("set data key {data_key} of Secret {secret} to room_{id}_key_<letters and digits>")
+    };
+    let Some(found) = found else {
+        if is_generated {
+            return Ok(Key::ToMake { secret });
+        }
+        return problem(
+            "SecretNotFound",
+            format!("there is no Secret {secret} in this namespace: create it with the stream key under {data_key}"),
+        );
+    };
+    if is_generated && !is_owned(found, room) {
+        return problem(
+            "SecretNotOwned",
+            format!("Secret {secret} is not of this LiveRoom and is left alone: delete or rename it, or name it in spec.publish.keySecretRef"),
+        );
+    }
+    let data = found.data.as_ref();
+    let Some(ByteString(bytes)) = data.and_then(|data| data.get(&data_key)) else {
+        return problem(
+            "SecretKeyMissing",
+            format!("Secret {secret} has no data key {data_key}: {remedy}"),
+        );
+    };
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    // Editors and shells end a file with a newline.
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    let Ok(key) = PublishKey::parse(text) else {
+        return problem(
+            "KeyMalformed",
+            format!("what Secret {secret} holds under {data_key} is no stream key: {remedy}"),
+        );
+    };
+    if key.room() != id {
+        return problem(
+            "KeyOfAnotherRoom",
+            format!("the stream key in Secret {secret} is of another room, not of {id}: {remedy}"),
+        );
+    }
+    Ok(Key::Found { secret, key })
+}
+
+fn is_owned(secret: &Secret, room: &LiveRoom) -> bool {
+    let mut owners = secret.owner_references().iter();
+    owners.any(|owner| owner.controller == Some(true) && Some(&owner.uid) == room.uid().as_ref())
+}
+
+fn no_id() -> Problem {
+    Problem {
+        reason: "StreamNameInvalid",
+        message: "the name cannot be a room's id: make a new LiveRoom with spec.streamName".to_owned(),
+    }
+}
+
+fn problem<T>(reason: &'static str, message: String) -> Result<T, Problem> {
+    Err(Problem { reason, message })
+}
