@@ -67,7 +67,7 @@ impl FakeApi {
     /// What has been asked since this was called last, events left out.
     pub(crate) fn calls(&self) -> Vec<(Method, String, Value)> {
         let mut calls = std::mem::take(&mut self.state().calls);
-        calls.retain(|(_, path, _)| !path.ends_with("/events"));
+        calls.retain(|(_, path, _)| !path.contains("/events"));
         calls
     }
 

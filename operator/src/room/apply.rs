@@ -82,28 +82,23 @@ pub(super) async fn let_go(room: &LiveRoom, ctx: &Ctx) -> Result<(), Error> {
 }
 
 /// Guarded by the version that was looked at: others have finalizers of their own.
-async fn set_finalizers(
-    room: &LiveRoom,
-    ctx: &Ctx,
-    finalizers: Vec<String>,
-) -> Result<(), Error> {
+async fn set_finalizers(room: &LiveRoom, ctx: &Ctx, finalizers: Vec<String>) -> Result<(), Error> {
     let name = room.name_any();
     let version = room.resource_version();
     let patch = json!({"metadata": {"resourceVersion": version, "finalizers": finalizers}});
     let (api, params) = (api(room, ctx), PatchParams::default());
     ctx.metrics.writes.inc();
     let patch = Patch::Merge(patch);
-    within(format!("LiveRoom {name}"), api.patch(&name, &params, &patch)).await?;
+    within(
+        format!("LiveRoom {name}"),
+        api.patch(&name, &params, &patch),
+    )
+    .await?;
     Ok(())
 }
 
 /// Never overwrites: where somebody was faster, that is looked at first. The new resource version.
-async fn create(
-    room: &LiveRoom,
-    ctx: &Ctx,
-    name: &str,
-    key: &PublishKey,
-) -> Result<String, Error> {
+async fn create(room: &LiveRoom, ctx: &Ctx, name: &str, key: &PublishKey) -> Result<String, Error> {
     let secret = desired::secret(room, name, key);
     let namespace = room.namespace().unwrap_or_default();
     let secrets: Api<Secret> = Api::namespaced(ctx.client.clone(), &namespace);
@@ -132,7 +127,8 @@ fn watch_secret(room: &LiveRoom, ctx: &Ctx, seen: Option<String>) {
         },
         seen,
     };
-    ctx.poller.want(&Who::Room(ObjectRef::from_obj(room)), vec![want]);
+    ctx.poller
+        .want(&Who::Room(ObjectRef::from_obj(room)), vec![want]);
 }
 
 async fn put_room(
@@ -183,8 +179,11 @@ pub(super) async fn tell(
     let (api, params) = (api(room, ctx), PatchParams::apply(FIELD_MANAGER).force());
     ctx.metrics.writes.inc();
     let patch = Patch::Apply(patch);
-    within(format!("the status of LiveRoom {name}"), api.patch_status(&name, &params, &patch))
-        .await?;
+    within(
+        format!("the status of LiveRoom {name}"),
+        api.patch_status(&name, &params, &patch),
+    )
+    .await?;
 
     let before = room.status.iter().flat_map(|status| &status.conditions);
     let verdict = status::verdict(outcome);
@@ -193,9 +192,13 @@ pub(super) async fn tell(
         return Ok(());
     }
     match verdict {
-        status::Verdict::Serving { message } => ctx.events.normal(room, "RoomReady", &message).await,
+        status::Verdict::Serving { message } => {
+            ctx.events.normal(room, "RoomReady", &message).await
+        }
         status::Verdict::Stalled(problem) => {
-            ctx.events.warning(room, problem.reason, &problem.message).await;
+            ctx.events
+                .warning(room, problem.reason, &problem.message)
+                .await;
         }
         status::Verdict::Refused { message } => {
             ctx.events.warning(room, "RoomRefused", &message).await;
@@ -261,5 +264,44 @@ impl Puts {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef<LiveRoom>, Put>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::room::tests::room;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_is_told_what_is_new_to_it_and_everything_after_a_while() {
+        let (puts, key) = (Puts::default(), ObjectRef::new("r").within("n"));
+        let stream_key = PublishKey::parse("room_r_key_a").expect("a key");
+        let put = desired::put(&room("r", json!({}), json!({})), &stream_key);
+        let is = RoomIs {
+            id: stream_key.room().clone(),
+            playback: put.playback,
+            on_conflict: put.on_conflict,
+            key_generation: 1,
+            key_fingerprint: stream_key.fingerprint(),
+            changed: true,
+        };
+        assert_eq!(puts.known(&key, &What::of("s", &put)), None);
+        puts.keep(key.clone(), What::of("s", &put), is.clone());
+        assert_eq!(puts.known(&key, &What::of("s", &put)), Some(is));
+
+        assert_eq!(puts.known(&key, &What::of("another", &put)), None);
+        let other_key = PublishKey::parse("room_r_key_b").expect("a key");
+        for spec in [
+            json!({"playback": {"public": true}}),
+            json!({"onConflict": "takeover"}),
+        ] {
+            let other = desired::put(&room("r", json!({}), spec), &stream_key);
+            assert_eq!(puts.known(&key, &What::of("s", &other)), None);
+        }
+        let other = desired::put(&room("r", json!({}), json!({})), &other_key);
+        assert_eq!(puts.known(&key, &What::of("s", &other)), None);
+
+        tokio::time::advance(RESYNC).await;
+        assert_eq!(puts.known(&key, &What::of("s", &put)), None);
     }
 }

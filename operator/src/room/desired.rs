@@ -21,8 +21,14 @@ pub(super) enum Wanted {
     /// Nothing, until a problem is gone.
     Nothing,
     /// A key and its Secret; then the room with that key.
-    NewKey { id: RoomId, secret: String },
-    Room { id: RoomId, put: PutRoom },
+    NewKey {
+        id: RoomId,
+        secret: String,
+    },
+    Room {
+        id: RoomId,
+        put: PutRoom,
+    },
 }
 
 pub(super) fn desired(room: &LiveRoom, checked: &Checked) -> Wanted {
@@ -56,7 +62,9 @@ pub(super) fn put(room: &LiveRoom, key: &PublishKey) -> PutRoom {
 
 pub(super) fn is_public(room: &LiveRoom) -> bool {
     let playback = room.spec.playback.as_ref();
-    playback.and_then(|playback| playback.public).unwrap_or_default()
+    playback
+        .and_then(|playback| playback.public)
+        .unwrap_or_default()
 }
 
 /// The Secret of a generated key. It goes with its LiveRoom.
@@ -68,7 +76,12 @@ pub(super) fn secret(room: &LiveRoom, name: &str, key: &PublishKey) -> Secret {
             name: Some(name.to_owned()),
             namespace: room.namespace(),
             // A label's value has at most 63 characters, a LiveRoom's name may have more.
-            labels: Some(labels.into_iter().filter(|(_, value)| value.len() <= 63).collect()),
+            labels: Some(
+                labels
+                    .into_iter()
+                    .filter(|(_, value)| value.len() <= 63)
+                    .collect(),
+            ),
             owner_references: Some(room.controller_owner_ref(&()).into_iter().collect()),
             ..ObjectMeta::default()
         },
@@ -78,5 +91,67 @@ pub(super) fn secret(room: &LiveRoom, name: &str, key: &PublishKey) -> Secret {
             ByteString(key.reveal().as_bytes().to_vec()),
         )])),
         ..Secret::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::room::tests::room;
+    use serde_json::{json, to_value};
+
+    fn key() -> PublishKey {
+        PublishKey::parse("room_r_key_aZ9").expect("a key")
+    }
+
+    #[test]
+    fn what_the_spec_leaves_out_is_private_and_refuses() {
+        for (spec, playback, on_conflict) in [
+            (json!({}), "private", "refuse"),
+            (json!({"playback": {}}), "private", "refuse"),
+            (
+                json!({"playback": {"public": false}, "onConflict": "refuse"}),
+                "private",
+                "refuse",
+            ),
+            (
+                json!({"playback": {"public": true}, "onConflict": "takeover"}),
+                "public",
+                "takeover",
+            ),
+        ] {
+            let put = put(&room("r", json!({}), spec), &key());
+            let expected = json!({
+                "playback": playback, "on_conflict": on_conflict, "stream_key": "room_r_key_aZ9",
+            });
+            assert_eq!(to_value(put).expect("JSON"), expected);
+        }
+    }
+
+    #[test]
+    fn a_generated_secret_goes_with_its_room() {
+        let made = secret(&room("r", json!({}), json!({})), "r-stream-key", &key());
+        let expected = json!({
+            "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+            "metadata": {
+                "name": "r-stream-key", "namespace": "n",
+                "labels": {
+                    "app.kubernetes.io/managed-by": "isocast-operator", "isocast.dev/room": "r",
+                },
+                "ownerReferences": [{
+                    "apiVersion": "isocast.dev/v1alpha1", "kind": "LiveRoom", "name": "r",
+                    "uid": "uid-of-r", "controller": true,
+                }],
+            },
+            "data": {"stream-key": "cm9vbV9yX2tleV9hWjk="},
+        });
+        assert_eq!(to_value(made).expect("JSON"), expected);
+
+        let long = room(&"r".repeat(64), json!({}), json!({}));
+        let labels = secret(&long, "s", &key()).metadata.labels.expect("labels");
+        assert_eq!(
+            labels.into_keys().collect::<Vec<_>>(),
+            ["app.kubernetes.io/managed-by"]
+        );
     }
 }

@@ -19,14 +19,21 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_secs(2);
 
 pub(super) async fn leave(room: &LiveRoom, ctx: &Ctx) -> Result<Action, Error> {
-    if !room.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
+    if !room
+        .finalizers()
+        .iter()
+        .any(|finalizer| finalizer == FINALIZER)
+    {
         return Ok(Action::await_change());
     }
     let cluster = cluster_of(room);
     let has_id = holder(room, &rivals(room, ctx)).name_any() == room.name_any();
     if let Some(id) = to_delete(room, ctx.clusters.get(&cluster).as_deref(), has_id) {
         let done = match ctx.watches.client(&cluster) {
-            Some(client) => client.delete_room(&id).await.map_err(|error| error.to_string()),
+            Some(client) => client
+                .delete_room(&id)
+                .await
+                .map_err(|error| error.to_string()),
             None => Err(format!("no node of LiveCluster {} answers", cluster.name)),
         };
         match done {
@@ -83,8 +90,18 @@ mod tests {
         let going = cluster(json!({"deletionTimestamp": "2026-01-01T00:00:00Z"}));
         for (spec, cluster, has_id, goes) in [
             (json!({}), Some(&there), true, true),
-            (json!({"deletionPolicy": "delete"}), Some(&there), true, true),
-            (json!({"deletionPolicy": "retain"}), Some(&there), true, false),
+            (
+                json!({"deletionPolicy": "delete"}),
+                Some(&there),
+                true,
+                true,
+            ),
+            (
+                json!({"deletionPolicy": "retain"}),
+                Some(&there),
+                true,
+                false,
+            ),
             (json!({"suspend": true}), Some(&there), true, false),
             (json!({"suspend": false}), Some(&there), true, true),
             (json!({}), Some(&there), false, false),

@@ -15,13 +15,19 @@ use crate::node::Live;
 /// Whether the room is ready, and if not, whose turn it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    Serving { message: String },
+    Serving {
+        message: String,
+    },
     /// Somebody has to change something.
     Stalled(Problem),
     /// Another try may help.
-    Unreachable { message: String },
+    Unreachable {
+        message: String,
+    },
     /// The same, in the node's words.
-    Refused { message: String },
+    Refused {
+        message: String,
+    },
 }
 
 impl Verdict {
@@ -138,7 +144,11 @@ fn key_ready(outcome: &Outcome) -> Answer {
 
 fn is_live(outcome: &Outcome) -> Answer {
     let (status, reason, message) = match (&outcome.cluster, &outcome.live) {
-        (Err(_), _) => (Status::False, "NotPublishing", "the LiveCluster has no room for this LiveRoom"),
+        (Err(_), _) => (
+            Status::False,
+            "NotPublishing",
+            "the LiveCluster has no room for this LiveRoom",
+        ),
         (Ok(_), Live::No) => (Status::False, "NotPublishing", "nobody publishes"),
         (Ok(_), Live::Since { .. }) => (Status::True, "Publishing", "somebody publishes"),
         (Ok(_), Live::Unknown) => (
@@ -189,6 +199,258 @@ fn urls(room: &LiveRoom, cluster: &LiveCluster, id: &RoomId) -> Option<RoomUrls>
         page: http(format!("/watch/{id}")).filter(|_| plays("hls") || plays("flv")),
         hls: http(format!("/hls/{stream}/index.m3u8")).filter(|_| plays("hls")),
         flv: http(format!("/flv/{stream}.flv")).filter(|_| plays("flv")),
-        rtmp: rtmp.map(|rtmp| format!("{rtmp}/{stream}")).filter(|_| plays("rtmp")),
+        rtmp: rtmp
+            .map(|rtmp| format!("{rtmp}/{stream}"))
+            .filter(|_| plays("rtmp")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::room::tests::{cluster, room};
+    use isocast_admin::{OnConflict, Playback, PublishKey, RoomIs};
+    use serde_json::{Value, json, to_value};
+
+    fn found() -> Result<Key, Problem> {
+        Ok(Key::Found {
+            secret: "mine".into(),
+            key: PublishKey::parse("room_r_key_aZ9").expect("a key"),
+        })
+    }
+
+    fn serves() -> Node {
+        Node::Serves(RoomIs {
+            id: RoomId::parse("r").expect("an id"),
+            playback: Playback::Public,
+            on_conflict: OnConflict::Refuse,
+            key_generation: 2,
+            key_fingerprint: "0123456789abcdef".into(),
+            changed: false,
+        })
+    }
+
+    fn outcome(cluster: Result<Arc<LiveCluster>, Problem>, live: Live, node: Node) -> Outcome {
+        Outcome {
+            id: RoomId::parse("r").ok(),
+            cluster,
+            key: found(),
+            live,
+            node,
+        }
+    }
+
+    fn accepts() -> Result<Arc<LiveCluster>, Problem> {
+        Ok(Arc::new(cluster(json!({}))))
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time")
+    }
+
+    /// Conditions as `Ready: True Serving`.
+    fn words(status: &LiveRoomStatus) -> Vec<String> {
+        let conditions = status.conditions.iter();
+        conditions
+            .map(|c| format!("{}: {} {}", c.type_, c.status, c.reason))
+            .collect()
+    }
+
+    #[test]
+    fn a_room_that_is_served_and_live_says_so() {
+        let room = room("r", json!({}), json!({"playback": {"public": true}}));
+        let since = Live::Since {
+            node: "c-0".into(),
+            since_ms: 1_767_225_600_123,
+        };
+        let outcome = outcome(accepts(), since, serves());
+        let status = status(&room, &outcome, at("2026-01-01T00:00:05Z"));
+        let condition = |type_: &str, status: &str, reason: &str, message: &str| {
+            json!({
+                "type": type_, "status": status, "reason": reason, "message": message,
+                "observedGeneration": 3, "lastTransitionTime": "2026-01-01T00:00:05Z",
+            })
+        };
+        let expected = json!({
+            "observedGeneration": 3,
+            "conditions": [
+                condition("Ready", "True", "Serving", "publish with the stream key in Secret mine"),
+                condition("Reconciling", "False", "Done", ""),
+                condition("Stalled", "False", "Done", ""),
+                condition("ClusterAccepted", "True", "Accepted", "this LiveRoom has the id in LiveCluster c"),
+                condition("KeyReady", "True", "KeyFound", "the stream key is in Secret mine"),
+                condition("Live", "True", "Publishing", "somebody publishes"),
+            ],
+            "streamName": "r",
+            "urls": {
+                "publish": "rtmp://live.example:1935/live",
+                "page": "https://live.example/watch/r",
+                "hls": "https://live.example/hls/room_r/index.m3u8",
+                "flv": "https://live.example/flv/room_r.flv",
+                "rtmp": "rtmp://live.example:1935/live/room_r",
+            },
+            "key": {"secretName": "mine", "fingerprint": "0123456789abcdef", "generation": 2},
+            "live": {"node": "c-0", "since": "2026-01-01T00:00:00.123Z"},
+        });
+        assert_eq!(to_value(&status).expect("JSON"), expected);
+    }
+
+    #[test]
+    fn what_is_not_ready_says_whose_turn_it_is() {
+        let stalled = || {
+            Err(Problem {
+                reason: "StreamNameTaken",
+                message: "m".into(),
+            })
+        };
+        let refused = || Node::Refused("the node's words (full)".into());
+        let unreachable = || Node::Unreachable("c".into());
+        for (outcome, expected) in [
+            (
+                outcome(stalled(), Live::No, Node::NotAsked),
+                [
+                    "False StreamNameTaken",
+                    "False Done",
+                    "True StreamNameTaken",
+                    "False StreamNameTaken",
+                    "True KeyFound",
+                    "False NotPublishing",
+                ],
+            ),
+            (
+                outcome(accepts(), Live::No, refused()),
+                [
+                    "False NodeRefused",
+                    "True NodeRefused",
+                    "False Done",
+                    "True Accepted",
+                    "True KeyFound",
+                    "False NotPublishing",
+                ],
+            ),
+            (
+                outcome(accepts(), Live::Unknown, unreachable()),
+                [
+                    "False NodeUnreachable",
+                    "True NodeUnreachable",
+                    "False Done",
+                    "True Accepted",
+                    "True KeyFound",
+                    "Unknown NodeUnreachable",
+                ],
+            ),
+            (
+                Outcome {
+                    key: Err(Problem {
+                        reason: "KeyMalformed",
+                        message: "m".into(),
+                    }),
+                    ..outcome(accepts(), Live::No, Node::NotAsked)
+                },
+                [
+                    "False KeyMalformed",
+                    "False Done",
+                    "True KeyMalformed",
+                    "True Accepted",
+                    "False KeyMalformed",
+                    "False NotPublishing",
+                ],
+            ),
+        ] {
+            let status = status(
+                &room("r", json!({}), json!({})),
+                &outcome,
+                at("2026-01-01T00:00:05Z"),
+            );
+            let types = [
+                "Ready",
+                "Reconciling",
+                "Stalled",
+                "ClusterAccepted",
+                "KeyReady",
+                "Live",
+            ];
+            let expected: Vec<_> = types
+                .iter()
+                .zip(expected)
+                .map(|(type_, word)| format!("{type_}: {word}"))
+                .collect();
+            assert_eq!(words(&status), expected);
+            let is_accepted = outcome.cluster.is_ok();
+            assert_eq!(status.urls.is_some(), is_accepted);
+            assert!(status.key.is_none() && status.live.is_none());
+        }
+    }
+
+    #[test]
+    fn the_same_again_is_the_same_status_and_a_lost_node_keeps_the_key() {
+        let mut room = room("r", json!({}), json!({}));
+        let first = status(
+            &room,
+            &outcome(accepts(), Live::No, serves()),
+            at("2026-01-01T00:00:05Z"),
+        );
+        // As it comes back from the API server.
+        room.status = serde_json::from_value(to_value(&first).expect("JSON")).expect("a status");
+        let again = status(
+            &room,
+            &outcome(accepts(), Live::No, serves()),
+            at("2026-01-01T00:09:05.5Z"),
+        );
+        assert_eq!(again, first);
+
+        let lost = outcome(accepts(), Live::Unknown, Node::Unreachable("c".into()));
+        let lost = status(&room, &lost, at("2026-01-01T00:10:00Z"));
+        assert_eq!(lost.key, first.key);
+        let times: Vec<_> = lost
+            .conditions
+            .iter()
+            .map(|c| c.last_transition_time.0.to_string())
+            .collect();
+        let (then, now) = ("2026-01-01T00:00:05Z", "2026-01-01T00:10:00Z");
+        assert_eq!(times, [now, now, then, then, then, now]);
+    }
+
+    #[test]
+    fn urls_are_those_that_work() {
+        for (public, protocols, expected) in [
+            (false, json!(["rtmp", "hls", "flv"]), json!({})),
+            (
+                true,
+                json!(["hls"]),
+                json!({"page": "h/watch/r", "hls": "h/hls/room_r/index.m3u8"}),
+            ),
+            (
+                true,
+                json!(["flv"]),
+                json!({"page": "h/watch/r", "flv": "h/flv/room_r.flv"}),
+            ),
+            (
+                true,
+                json!(["rtmp"]),
+                json!({"rtmp": "rtmp://x/live/room_r"}),
+            ),
+            (true, json!([]), json!({})),
+        ] {
+            let room = room("r", json!({}), json!({"playback": {"public": public}}));
+            let mut cluster = cluster(json!({}));
+            let status: Value = json!({
+                "urls": {"rtmp": "rtmp://x/live", "http": "h"}, "effective": {"protocols": protocols},
+            });
+            cluster.status = serde_json::from_value(status).expect("a status");
+            let id = RoomId::parse("r").expect("an id");
+            let mut expected = expected;
+            expected["publish"] = json!("rtmp://x/live");
+            let urls = urls(&room, &cluster, &id);
+            assert_eq!(
+                to_value(urls).expect("JSON"),
+                expected,
+                "{public} {protocols}"
+            );
+            cluster.status = None;
+            assert_eq!(super::urls(&room, &cluster, &id), None);
+        }
+    }
 }

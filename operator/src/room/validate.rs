@@ -32,9 +32,14 @@ pub(super) struct Checked {
 
 #[derive(Clone, Debug)]
 pub(super) enum Key {
-    Found { secret: String, key: PublishKey },
+    Found {
+        secret: String,
+        key: PublishKey,
+    },
     /// There is no Secret, and it is on the operator to make it.
-    ToMake { secret: String },
+    ToMake {
+        secret: String,
+    },
 }
 
 /// Where the key is to be.
@@ -100,20 +105,26 @@ fn accepted(
     let Some(cluster) = &observed.cluster else {
         return problem(
             "ClusterNotFound",
-            format!("there is no LiveCluster {name} in this namespace: create it, or make a new LiveRoom with another clusterRef"),
+            format!(
+                "there is no LiveCluster {name} in this namespace: create it, or make a new LiveRoom with another clusterRef"
+            ),
         );
     };
     if cluster.metadata.deletion_timestamp.is_some() {
         return problem(
             "ClusterDeleting",
-            format!("LiveCluster {name} is being deleted: delete this LiveRoom, or create the LiveCluster again"),
+            format!(
+                "LiveCluster {name} is being deleted: delete this LiveRoom, or create the LiveCluster again"
+            ),
         );
     }
     let holder = holder(room, &observed.rivals).name_any();
     if holder != room.name_any() {
         return problem(
             "StreamNameTaken",
-            format!("LiveRoom {holder} is older and has the id {id} in LiveCluster {name}: delete one of the two"),
+            format!(
+                "LiveRoom {holder} is older and has the id {id} in LiveCluster {name}: delete one of the two"
+            ),
         );
     }
     Ok(Arc::clone(cluster))
@@ -136,13 +147,17 @@ fn key(room: &LiveRoom, id: &RoomId, found: Option<&Secret>) -> Result<Key, Prob
         }
         return problem(
             "SecretNotFound",
-            format!("there is no Secret {secret} in this namespace: create it with the stream key under {data_key}"),
+            format!(
+                "there is no Secret {secret} in this namespace: create it with the stream key under {data_key}"
+            ),
         );
     };
     if is_generated && !is_owned(found, room) {
         return problem(
             "SecretNotOwned",
-            format!("Secret {secret} is not of this LiveRoom and is left alone: delete or rename it, or name it in spec.publish.keySecretRef"),
+            format!(
+                "Secret {secret} is not of this LiveRoom and is left alone: delete or rename it, or name it in spec.publish.keySecretRef"
+            ),
         );
     }
     let data = found.data.as_ref();
@@ -178,10 +193,193 @@ fn is_owned(secret: &Secret, room: &LiveRoom) -> bool {
 fn no_id() -> Problem {
     Problem {
         reason: "StreamNameInvalid",
-        message: "the name cannot be a room's id: make a new LiveRoom with spec.streamName".to_owned(),
+        message: "the name cannot be a room's id: make a new LiveRoom with spec.streamName"
+            .to_owned(),
     }
 }
 
 fn problem<T>(reason: &'static str, message: String) -> Result<T, Problem> {
     Err(Problem { reason, message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::Live;
+    use crate::room::tests::{cluster, room};
+    use serde_json::{Value, json};
+
+    fn secret(owner: Value, data: Value) -> Secret {
+        let owners = match owner {
+            Value::Null => json!([]),
+            owner => json!([{
+                "apiVersion": "isocast.dev/v1alpha1", "kind": "LiveRoom", "name": "r",
+                "uid": "uid-of-r", "controller": owner,
+            }]),
+        };
+        let mut secret: Secret =
+            serde_json::from_value(json!({"metadata": {"ownerReferences": owners}}))
+                .expect("a Secret");
+        let texts = data.as_object().expect("an object").iter();
+        let data = texts.map(|(key, text)| {
+            let text = text.as_str().expect("text").as_bytes().to_vec();
+            (key.clone(), ByteString(text))
+        });
+        secret.data = Some(data.collect());
+        secret
+    }
+
+    #[test]
+    fn a_key_is_taken_or_told_what_is_wrong_with_it() {
+        let own = json!({"publish": {"keySecretRef": {"name": "mine"}}});
+        let other = json!({"publish": {"keySecretRef": {"name": "mine", "key": "k.1"}}});
+        let generate = json!({"publish": {"generate": {}}});
+        let good = json!({"stream-key": "room_r_key_aZ9"});
+        for (spec, found, expected) in [
+            (
+                &own,
+                None,
+                "SecretNotFound: there is no Secret mine in this namespace: create it",
+            ),
+            (&own, Some((json!(null), good.clone())), "mine"),
+            (
+                &own,
+                Some((json!(null), json!({"stream-key": "room_r_key_aZ9\n"}))),
+                "mine",
+            ),
+            (
+                &own,
+                Some((json!(null), json!({}))),
+                "SecretKeyMissing: Secret mine has no data key stream-key: set data key stream-key of Secret mine to room_r_key_<letters and digits>",
+            ),
+            (
+                &own,
+                Some((json!(null), json!({"stream-key": ""}))),
+                "KeyMalformed: ",
+            ),
+            (
+                &own,
+                Some((json!(null), json!({"stream-key": "room_r_key_aZ9\r\n"}))),
+                "KeyMalformed: ",
+            ),
+            (
+                &own,
+                Some((json!(null), json!({"stream-key": " room_r_key_aZ9"}))),
+                "KeyMalformed: ",
+            ),
+            (
+                &own,
+                Some((json!(null), json!({"stream-key": "room_r2_key_aZ9"}))),
+                "KeyOfAnotherRoom: the stream key in Secret mine is of another room, not of r: set ",
+            ),
+            (
+                &other,
+                Some((json!(null), good.clone())),
+                "SecretKeyMissing: Secret mine has no data key k.1",
+            ),
+            (
+                &other,
+                Some((json!(null), json!({"k.1": "room_r_key_aZ9"}))),
+                "mine",
+            ),
+            (&generate, None, "to make r-stream-key"),
+            (&json!({}), None, "to make r-stream-key"),
+            (&generate, Some((json!(true), good.clone())), "r-stream-key"),
+            (
+                &generate,
+                Some((json!(false), good.clone())),
+                "SecretNotOwned: ",
+            ),
+            (
+                &generate,
+                Some((json!(null), good.clone())),
+                "SecretNotOwned: Secret r-stream-key is not of this LiveRoom and is left alone",
+            ),
+            (
+                &generate,
+                Some((json!(true), json!({}))),
+                "SecretKeyMissing: Secret r-stream-key has no data key stream-key: delete Secret r-stream-key and a new key is made",
+            ),
+            (
+                &generate,
+                Some((json!(true), json!({"stream-key": "x"}))),
+                "KeyMalformed: ",
+            ),
+        ] {
+            let room = room("r", json!({}), spec.clone());
+            let id = id_of(&room).expect("an id");
+            let shown = format!("{found:?}");
+            let found = found.map(|(owner, data)| secret(owner, data));
+            let said = match key(&room, &id, found.as_ref()) {
+                Ok(Key::Found { secret, key }) => {
+                    assert_eq!(key.reveal(), "room_r_key_aZ9");
+                    secret
+                }
+                Ok(Key::ToMake { secret }) => format!("to make {secret}"),
+                Err(Problem { reason, message }) => format!("{reason}: {message}"),
+            };
+            if expected.contains(':') {
+                assert!(said.starts_with(expected), "{spec} {shown}: {said}");
+                assert!(!said.contains("aZ9"), "{said}");
+            } else {
+                assert_eq!(said, expected, "{spec} {shown}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_oldest_has_the_id_then_the_first_by_name() {
+        let at = |name: &str, created: &str| {
+            room(
+                name,
+                json!({"creationTimestamp": created}),
+                json!({"streamName": "one"}),
+            )
+        };
+        let early = "2026-01-01T00:00:00Z";
+        let late = "2026-01-01T00:00:01Z";
+        for (me, rivals, has) in [
+            (at("b", early), vec![], "b"),
+            (at("b", early), vec![at("a", late)], "b"),
+            (at("b", late), vec![at("c", early)], "c"),
+            (at("b", early), vec![at("a", early)], "a"),
+            (at("b", early), vec![at("c", early)], "b"),
+            (at("b", late), vec![at("a", late), at("c", early)], "c"),
+        ] {
+            let rivals: Vec<_> = rivals.into_iter().map(Arc::new).collect();
+            assert_eq!(holder(&me, &rivals).name_any(), has);
+            let observed = Observed {
+                cluster: Some(Arc::new(cluster(json!({})))),
+                rivals,
+                secret: None,
+                node: None,
+                live: Live::Unknown,
+            };
+            let taken = check(&me, &observed)
+                .cluster
+                .err()
+                .map(|problem| problem.message);
+            let message = format!(
+                "LiveRoom {has} is older and has the id one in LiveCluster c: delete one of the two"
+            );
+            assert_eq!(taken, (has != "b").then_some(message));
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_no_id_is_told() {
+        let room = room("a.b", json!({}), json!({}));
+        let observed = Observed {
+            cluster: Some(Arc::new(cluster(json!({})))),
+            rivals: vec![],
+            secret: None,
+            node: None,
+            live: Live::Unknown,
+        };
+        let checked = check(&room, &observed);
+        assert!(checked.id.is_none());
+        for problem in [checked.cluster.err(), checked.key.err()] {
+            assert_eq!(problem.expect("a problem").reason, "StreamNameInvalid");
+        }
+    }
 }
