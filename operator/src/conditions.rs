@@ -41,12 +41,6 @@ pub(crate) fn set(
     }
 }
 
-/// Whether the condition `type_` is in the list and true.
-pub(crate) fn is_true(list: &[Condition], type_: &str) -> bool {
-    list.iter()
-        .any(|condition| condition.type_ == type_ && condition.status == Status::True.as_str())
-}
-
 impl Status {
     pub(crate) const fn of(yes: bool) -> Self {
         if yes { Self::True } else { Self::False }
@@ -94,7 +88,6 @@ mod tests {
             assert_eq!(ready.last_transition_time, Time(at(since)), "{second}");
             assert_eq!(ready.observed_generation, Some(second));
             assert_eq!((&*ready.status, &*ready.reason), (status.as_str(), reason));
-            assert_eq!(is_true(&list, "Ready"), status == Status::True);
         }
     }
 
@@ -106,6 +99,5 @@ mod tests {
         }
         let types: Vec<_> = list.iter().map(|condition| &*condition.type_).collect();
         assert_eq!(types, ["Ready", "Live", "Stalled"]);
-        assert!(!is_true(&list, "Reconciling"));
     }
 }

@@ -145,7 +145,7 @@ impl Seat {
                         name: Some(self.name.clone()),
                         ..ObjectMeta::default()
                     },
-                    spec: Some(spec),
+                    spec: Some(*spec),
                 };
                 within(&what, self.api.create(&params, &lease)).await?
             }
@@ -192,9 +192,9 @@ enum Step {
     Wait,
     /// We led and another one leads now.
     Lost,
-    Create(LeaseSpec),
+    Create(Box<LeaseSpec>),
     /// Guarded by the resource version that it carries.
-    Update(Lease),
+    Update(Box<Lease>),
 }
 
 impl Election {
@@ -209,7 +209,7 @@ impl Election {
     /// What to do about the Lease that was found. `clock` is only written for people to read.
     fn decide(&mut self, found: Option<Lease>, now: Instant, clock: Timestamp) -> Step {
         let Some(mut found) = found else {
-            return Step::Create(self.claim(&LeaseSpec::default(), clock));
+            return Step::Create(Box::new(self.claim(&LeaseSpec::default(), clock)));
         };
         let changed = match &self.seen {
             Some((seen, at)) if seen.spec == found.spec => *at,
@@ -230,7 +230,7 @@ impl Election {
             }
         }
         found.spec = Some(self.claim(&spec, clock));
-        Step::Update(found)
+        Step::Update(Box::new(found))
     }
 
     /// The write that [`decide`](Self::decide) asked for was done. It was sent at `sent`: what

@@ -1,11 +1,14 @@
 //! The life of the operator: bind, connect, wait to be the one that works, work, end in order.
 
 use std::convert::Infallible;
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
+use axum::http::HeaderValue;
+use axum::http::header::USER_AGENT;
 use futures_util::stream::poll_fn;
 use futures_util::{Stream, StreamExt};
 use isocast_crds::LiveRoom;
@@ -27,7 +30,7 @@ use crate::leader::{self, Leadership};
 use crate::metrics::Metrics;
 use crate::names::FIELD_MANAGER;
 use crate::node::{Changed, Watches};
-use crate::secrets::Poller;
+use crate::secrets::{Poller, Who};
 use crate::serve::{self, Health};
 use crate::settings::{LogFormat, Settings};
 use crate::watch::{self, Caches, Queues, Triggers};
@@ -116,6 +119,7 @@ fn log(settings: &Settings) {
     ));
     let start = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match settings.log_format {
         LogFormat::Human => start.init(),
@@ -128,6 +132,9 @@ pub(crate) async fn connect() -> anyhow::Result<Client> {
     let mut config = Config::infer()
         .await
         .context("neither in a cluster nor a usable KUBECONFIG")?;
+    // So that the API server's log tells who it was.
+    let agent = HeaderValue::from_static(concat!("isocast-operator/", env!("CARGO_PKG_VERSION")));
+    config.headers.push((USER_AGENT, agent));
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));
     Client::try_from(config).context("the API server's address or certificates in KUBECONFIG")
@@ -198,7 +205,7 @@ impl Operator {
             triggers.clone(),
             stop.clone(),
         ));
-        tasks.spawn(pass_on_polled(polled, triggers.rooms.clone(), stop.clone()));
+        tasks.spawn(pass_on_polled(polled, triggers.clone(), stop.clone()));
         tokio::select! {
             () = caches.wait() => tracing::info!(namespace = scope.unwrap_or("*"), "watching"),
             () = stop.cancelled() => {}
@@ -211,18 +218,22 @@ impl Operator {
             },
             caches: Arc::clone(&caches),
             watches: Arc::clone(&watches),
+            poller: Arc::clone(&poller),
             events: events.clone(),
             backoff: Backoff::default(),
             metrics: Arc::clone(&self.metrics),
         });
-        let of_rooms = Arc::new(room::Ctx::new(
-            self.client.clone(),
-            &caches,
-            &watches,
-            &poller,
+        let of_rooms = Arc::new(room::Ctx {
+            client: self.client.clone(),
+            rooms: caches.rooms.clone(),
+            clusters: caches.clusters.clone(),
+            watches: Arc::clone(&watches),
+            poller: Arc::clone(&poller),
             events,
-            &self.metrics,
-        ));
+            metrics: Arc::clone(&self.metrics),
+            backoff: Backoff::default(),
+            puts: room::Puts::default(),
+        });
         let clusters = applier(
             |object, ctx| Box::pin(cluster::reconcile(object, ctx)),
             cluster::again,
@@ -296,27 +307,26 @@ async fn pass_on_changes(
             () = stop.cancelled() => return,
             change = changes.recv() => change,
         };
-        let (cluster, is_room): (_, Box<dyn Fn(&LiveRoom) -> bool + Send>) = match change {
+        let rooms = match change {
             None => return,
-            Some(Changed::Cluster(cluster)) => (Some(cluster), Box::new(|_| false)),
-            Some(Changed::Node(cluster)) => {
-                let key = cluster.clone();
-                (
-                    Some(cluster),
-                    Box::new(move |room| watch::is_of(room, &key)),
-                )
+            Some(Changed::Cluster(cluster)) => {
+                let _ = triggers.clusters.send(cluster).await;
+                continue;
             }
-            Some(Changed::Room(cluster, id)) => (
-                None,
-                Box::new(move |room| {
+            Some(Changed::Node(cluster)) => {
+                let _ = triggers.clusters.send(cluster.clone()).await;
+                caches
+                    .rooms
+                    .state_filter(|room| watch::is_of(room, &cluster))
+            }
+            Some(Changed::Room(cluster, id)) => {
+                let is_it = |room: &LiveRoom| {
                     watch::is_of(room, &cluster) && watch::id(room) == id.as_str()
-                }),
-            ),
+                };
+                caches.rooms.state_filter(is_it)
+            }
         };
-        if let Some(cluster) = cluster {
-            let _ = triggers.clusters.send(cluster).await;
-        }
-        for room in caches.rooms.state_filter(|room| is_room(room)) {
+        for room in rooms {
             let _ = triggers.rooms.send(ObjectRef::from_obj(&*room)).await;
         }
     }
@@ -324,17 +334,20 @@ async fn pass_on_changes(
 
 /// A Secret has changed: whoever uses it is looked at.
 async fn pass_on_polled(
-    mut polled: mpsc::Receiver<ObjectRef<LiveRoom>>,
-    rooms: mpsc::Sender<ObjectRef<LiveRoom>>,
+    mut polled: mpsc::Receiver<Who>,
+    triggers: Triggers,
     stop: CancellationToken,
 ) {
     loop {
-        tokio::select! {
+        let who = tokio::select! {
             () = stop.cancelled() => return,
-            key = polled.recv() => match key {
-                Some(key) => { let _ = rooms.send(key).await; }
-                None => return,
-            },
-        }
+            who = polled.recv() => who,
+        };
+        // A queue is closed only when everything ends.
+        let _ = match who {
+            None => return,
+            Some(Who::Cluster(cluster)) => triggers.clusters.send(cluster).await.is_ok(),
+            Some(Who::Room(room)) => triggers.rooms.send(room).await.is_ok(),
+        };
     }
 }

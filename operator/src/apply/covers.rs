@@ -140,15 +140,15 @@ pub(crate) fn without_server_fields(mut object: Value) -> Value {
     if let Some(fields) = object.as_object_mut() {
         fields.remove("status");
         if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.retain(is_ours);
+            metadata.retain(|field, _| is_ours(field));
         }
     }
     object
 }
 
-fn is_ours(field: &String, _: &mut Value) -> bool {
+fn is_ours(field: &str) -> bool {
     matches!(
-        field.as_str(),
+        field,
         "name" | "namespace" | "labels" | "annotations" | "ownerReferences"
     )
 }

@@ -30,6 +30,7 @@ use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::names::{FIELD_MANAGER, INTERNAL_PORT, TOKENS};
 use crate::node::{NodeAddress, Watches};
+use crate::secrets::{Pace, Poller, SecretRef, Want, Who};
 use crate::watch::Caches;
 use desired::{Home, desired};
 use observe::{Observed, observe};
@@ -44,6 +45,7 @@ pub(crate) struct Ctx {
     pub home: Home,
     pub caches: Arc<Caches>,
     pub watches: Arc<Watches>,
+    pub poller: Arc<Poller>,
     pub events: Events,
     pub backoff: Backoff<LiveCluster>,
     pub metrics: Arc<Metrics>,
@@ -54,7 +56,7 @@ pub(crate) enum Outcome {
     Invalid(Problem),
     NotOwned(NotOwned),
     Failed(apply::Error),
-    Applied(Applied),
+    Applied(Box<Applied>),
 }
 
 /// Everything is as the spec says, as far as the API server goes.
@@ -112,6 +114,7 @@ pub(crate) async fn reconcile(
 /// The LiveCluster is no more: its node is watched no more.
 pub(crate) fn gone(key: &ObjectRef<LiveCluster>, ctx: &Ctx) {
     ctx.watches.want(key, None);
+    ctx.poller.forget(&Who::Cluster(key.clone()));
     ctx.backoff.forget(key);
 }
 
@@ -154,6 +157,7 @@ async fn apply(
         Err(not_owned) => return Ok(Outcome::NotOwned(not_owned)),
     };
     let wanted = desired(&valid, &tokens, &ctx.home);
+    let known = secrets.clone();
     objects.extend(strangers(writer, &objects, &wanted, secrets).await?);
     let steps = match apply::steps(&cluster.uid().unwrap_or_default(), &objects, wanted) {
         Ok(steps) => steps,
@@ -166,6 +170,7 @@ async fn apply(
             objects.push(written);
         }
     }
+    watch_tokens(cluster, &valid, ctx, &known, &objects);
     let stateful_set = objects
         .iter()
         .find(|object| object.kind == Kind::StatefulSet && object.name() == valid.names.main());
@@ -176,14 +181,14 @@ async fn apply(
     };
     let services = objects.iter().filter(|object| object.kind == Kind::Service);
     let key = ObjectRef::from_obj(cluster);
-    Ok(Outcome::Applied(Applied {
+    Ok(Outcome::Applied(Box::new(Applied {
         services: services.filter_map(Object::read).collect(),
         live_rooms: ctx.watches.live_count(&key),
         labelled: pods,
         valid,
         tokens,
         stateful_set,
-    }))
+    })))
 }
 
 /// What the next reconciliation would write.
@@ -268,6 +273,36 @@ async fn strangers(
             .flatten(),
     );
     Ok(found)
+}
+
+/// Nothing tells when somebody changes or deletes a token's Secret, so it is asked for.
+fn watch_tokens(
+    cluster: &LiveCluster,
+    valid: &Valid,
+    ctx: &Ctx,
+    known: &[Object],
+    objects: &[Object],
+) {
+    let want = |name: String| {
+        let written = objects
+            .iter()
+            .chain(known)
+            .find(|object| object.kind == Kind::Secret && object.name() == name);
+        Want {
+            seen: written.map(|secret| secret.resource_version().to_owned()),
+            secret: SecretRef {
+                namespace: valid.names.namespace.clone(),
+                name,
+            },
+            pace: Pace::Slow,
+        }
+    };
+    let wants = vec![
+        want(valid.names.admin_token()),
+        want(valid.names.api_token()),
+    ];
+    ctx.poller
+        .want(&Who::Cluster(ObjectRef::from_obj(cluster)), wants);
 }
 
 /// The operator stays in touch with the one node that there is.

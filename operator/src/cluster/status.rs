@@ -269,3 +269,7 @@ fn bracketed(ip: &str) -> String {
         ip.to_owned()
     }
 }
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;

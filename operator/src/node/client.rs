@@ -11,9 +11,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use isocast_admin::{
-    ErrorBody, NodeIs, PATH_NODE, PATH_ROOMS, PATH_WATCH, PutRoom, RoomId, RoomIs, Secret,
-};
+use isocast_admin::{ErrorBody, PATH_ROOMS, PATH_WATCH, PutRoom, RoomId, RoomIs, Secret};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
@@ -73,11 +71,6 @@ impl Client {
             node,
             authorization,
         })
-    }
-
-    pub(crate) async fn node(&self) -> Result<NodeIs, Error> {
-        self.json(Method::GET, PATH_NODE.to_owned(), Bytes::new())
-            .await
     }
 
     /// Makes the room, or makes it so.
@@ -218,7 +211,7 @@ mod tests {
     use axum::Router;
     use axum::extract::{ConnectInfo, Path, Request as Asked};
     use axum::response::{IntoResponse, Redirect};
-    use axum::routing::{get, put};
+    use axum::routing::put;
     use isocast_admin::{OnConflict, Playback, PublishKey};
     use serde_json::{Value, json};
     use tokio::net::TcpListener;
@@ -270,12 +263,7 @@ mod tests {
             "a" => StatusCode::NO_CONTENT,
             _ => StatusCode::NOT_FOUND,
         };
-        let router = Router::new()
-            .route("/admin/v1/rooms/{id}", put(put_one).delete(delete_one))
-            .route(
-                PATH_NODE,
-                get(async || axum::Json(json!({"node_id": "n", "version": "1", "store_id": "s"}))),
-            );
+        let router = Router::new().route("/admin/v1/rooms/{id}", put(put_one).delete(delete_one));
         let client = serve(router).await;
         let first = client.put_room(&id("a"), &room()).await.expect("put");
         let second = client.put_room(&id("a"), &room()).await.expect("put again");
@@ -286,7 +274,6 @@ mod tests {
         );
         assert_eq!(client.delete_room(&id("a")).await, Ok(true));
         assert_eq!(client.delete_room(&id("b")).await, Ok(false));
-        assert_eq!(client.node().await.expect("a node").store_id, "s");
         assert!(!format!("{client:?}").contains("t0ken"), "{client:?}");
     }
 
@@ -340,13 +327,16 @@ mod tests {
         // The kernel takes the connection; nobody reads.
         tokio::time::pause();
         let began = tokio::time::Instant::now();
-        let error = client.node().await.expect_err("no answer");
+        let error = client.delete_room(&id("a")).await.expect_err("no answer");
         assert!(matches!(&error, Error::Unreachable { .. }), "{error:?}");
         let elapsed = began.elapsed();
         assert!((CALL..CALL * 2).contains(&elapsed), "{elapsed:?}");
         tokio::time::resume();
         drop(listener);
-        let error = client.node().await.expect_err("nobody there");
+        let error = client
+            .delete_room(&id("a"))
+            .await
+            .expect_err("nobody there");
         assert!(matches!(&error, Error::Unreachable { .. }), "{error:?}");
     }
 

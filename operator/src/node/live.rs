@@ -8,7 +8,6 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use isocast_admin::{RoomId, Secret};
 use isocast_crds::LiveCluster;
@@ -218,6 +217,8 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
     use crate::node::fake::{Connection, FakeNode};
     use crate::node::watch::SILENCE;
     use tokio::time::{Instant, timeout};

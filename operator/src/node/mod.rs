@@ -7,5 +7,5 @@ mod watch;
 #[cfg(test)]
 pub(crate) mod fake;
 
-pub(crate) use client::{Client, Error};
+pub(crate) use client::Error;
 pub(crate) use live::{Changed, Live, NodeAddress, NodeState, Watches};

@@ -26,8 +26,9 @@ use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::node::Watches;
 use crate::secrets::{Poller, Who};
-use apply::Puts;
 use validate::{Key, Problem};
+
+pub(crate) use apply::Puts;
 
 /// What every reconciliation of a LiveRoom has at hand.
 pub(crate) struct Ctx {

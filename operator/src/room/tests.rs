@@ -255,10 +255,10 @@ async fn ones_own_key_is_taken_and_its_change_is_noticed() {
     assert_eq!(world.condition("r", "Stalled"), "True SecretNotFound");
     for (key, ready) in [
         ("room_r_key_", "False KeyMalformed"),
-        ("room_q_key_abc", "False KeyOfAnotherRoom"),
-        ("room_r_key_abc\n", "True Serving"),
-        ("room_r_key_abcd", "True Serving"),
-        ("room_r_key_abcd\n\n", "False KeyMalformed"),
+        ("room_q_key_abcdefghijklmnopqrst", "False KeyOfAnotherRoom"),
+        ("room_r_key_abcdefghijklmnopqrst\n", "True Serving"),
+        ("room_r_key_abcdefghijklmnopqrstd", "True Serving"),
+        ("room_r_key_abcdefghijklmnopqrstd\n\n", "False KeyMalformed"),
     ] {
         world.own_key("mine", key);
         let who = world.polled.recv().await;
@@ -280,14 +280,14 @@ async fn ones_own_key_is_taken_and_its_change_is_noticed() {
         "{writes:?}"
     );
     let room = world.api.object(&path("r")).expect("there").to_string();
-    assert!(!room.contains("_key_abc"), "{room}");
+    assert!(!room.contains("_key_abcdefghijklmnopqrst"), "{room}");
     world.close().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_oldest_has_the_id_and_the_next_one_gets_it() {
     let mut world = World::new().await;
-    world.own_key("mine", "room_one_key_abc");
+    world.own_key("mine", "room_one_key_abcdefghijklmnopqrst");
     let mut spec = own("mine");
     spec["streamName"] = json!("one");
     world.create(
@@ -327,7 +327,7 @@ async fn the_oldest_has_the_id_and_the_next_one_gets_it() {
 #[tokio::test(start_paused = true)]
 async fn a_node_that_refuses_or_is_lost_is_tried_again() {
     let mut world = World::new().await;
-    world.own_key("mine", "room_r_key_abc");
+    world.own_key("mine", "room_r_key_abcdefghijklmnopqrst");
     world.create("r", json!({}), own("mine"));
     world.node.refuse(Some((507, "store_full")));
     world.reconcile("r").await;
@@ -378,7 +378,7 @@ async fn a_node_that_refuses_or_is_lost_is_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn a_deleted_room_takes_its_room_along_or_says_that_it_stays() {
     let mut world = World::new().await;
-    world.own_key("mine", "room_r_key_abc");
+    world.own_key("mine", "room_r_key_abcdefghijklmnopqrst");
     let deleted = |ago_s: i64| (Timestamp::now() - SignedDuration::from_secs(ago_s)).to_string();
     for (ago_s, refusal, goes, events) in [
         (1, None, true, vec![]),

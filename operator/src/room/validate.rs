@@ -182,7 +182,24 @@ fn key(room: &LiveRoom, id: &RoomId, found: Option<&Secret>) -> Result<Key, Prob
             format!("the stream key in Secret {secret} is of another room, not of {id}: {remedy}"),
         );
     }
+    if secret_chars(&key) < SECRET_CHARS_MIN {
+        return problem(
+            "KeyTooShort",
+            format!(
+                "the part of the stream key in Secret {secret} after _key_ has fewer than {SECRET_CHARS_MIN} characters and could be guessed: {remedy}"
+            ),
+        );
+    }
     Ok(Key::Found { secret, key })
+}
+
+/// Twenty letters and digits by chance are 119 bits. The status tells a fingerprint of the key, which
+/// must not help to guess it.
+const SECRET_CHARS_MIN: usize = 20;
+
+fn secret_chars(key: &PublishKey) -> usize {
+    let secret = key.reveal().rsplit_once("_key_");
+    secret.map_or(0, |(_, secret)| secret.len())
 }
 
 fn is_owned(secret: &Secret, room: &LiveRoom) -> bool {
@@ -234,7 +251,7 @@ mod tests {
         let own = json!({"publish": {"keySecretRef": {"name": "mine"}}});
         let other = json!({"publish": {"keySecretRef": {"name": "mine", "key": "k.1"}}});
         let generate = json!({"publish": {"generate": {}}});
-        let good = json!({"stream-key": "room_r_key_aZ9"});
+        let good = json!({"stream-key": "room_r_key_aZ9aZ9aZ9aZ9aZ9aZ9aZ9"});
         for (spec, found, expected) in [
             (
                 &own,
@@ -244,7 +261,10 @@ mod tests {
             (&own, Some((json!(null), good.clone())), "mine"),
             (
                 &own,
-                Some((json!(null), json!({"stream-key": "room_r_key_aZ9\n"}))),
+                Some((
+                    json!(null),
+                    json!({"stream-key": "room_r_key_aZ9aZ9aZ9aZ9aZ9aZ9aZ9\n"}),
+                )),
                 "mine",
             ),
             (
@@ -259,17 +279,31 @@ mod tests {
             ),
             (
                 &own,
-                Some((json!(null), json!({"stream-key": "room_r_key_aZ9\r\n"}))),
+                Some((
+                    json!(null),
+                    json!({"stream-key": "room_r_key_aZ9aZ9aZ9aZ9aZ9aZ9aZ9\r\n"}),
+                )),
                 "KeyMalformed: ",
             ),
             (
                 &own,
-                Some((json!(null), json!({"stream-key": " room_r_key_aZ9"}))),
+                Some((
+                    json!(null),
+                    json!({"stream-key": " room_r_key_aZ9aZ9aZ9aZ9aZ9aZ9aZ9"}),
+                )),
                 "KeyMalformed: ",
             ),
             (
                 &own,
-                Some((json!(null), json!({"stream-key": "room_r2_key_aZ9"}))),
+                Some((json!(null), json!({"stream-key": "room_r_key_secret123"}))),
+                "KeyTooShort: the part of the stream key in Secret mine after _key_ has fewer than 20 characters",
+            ),
+            (
+                &own,
+                Some((
+                    json!(null),
+                    json!({"stream-key": "room_r2_key_aZ9aZ9aZ9aZ9aZ9aZ9aZ9"}),
+                )),
                 "KeyOfAnotherRoom: the stream key in Secret mine is of another room, not of r: set ",
             ),
             (
@@ -279,7 +313,10 @@ mod tests {
             ),
             (
                 &other,
-                Some((json!(null), json!({"k.1": "room_r_key_aZ9"}))),
+                Some((
+                    json!(null),
+                    json!({"k.1": "room_r_key_aZ9aZ9aZ9aZ9aZ9aZ9aZ9"}),
+                )),
                 "mine",
             ),
             (&generate, None, "to make r-stream-key"),
@@ -312,7 +349,7 @@ mod tests {
             let found = found.map(|(owner, data)| secret(owner, data));
             let said = match key(&room, &id, found.as_ref()) {
                 Ok(Key::Found { secret, key }) => {
-                    assert_eq!(key.reveal(), "room_r_key_aZ9");
+                    assert_eq!(key.reveal(), "room_r_key_aZ9aZ9aZ9aZ9aZ9aZ9aZ9");
                     secret
                 }
                 Ok(Key::ToMake { secret }) => format!("to make {secret}"),
