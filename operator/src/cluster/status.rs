@@ -188,7 +188,17 @@ fn describe(status: &mut LiveClusterStatus, applied: &Applied) {
     let host_ip = serving
         .clone()
         .find_map(|pod: &Pod| pod.status.as_ref()?.host_ip.clone());
-    status.urls = Some(urls(valid, services, host_ip.as_deref()));
+    let now = urls(valid, services, host_ip.as_deref());
+    // While a pod starts there is no machine to name: its rooms need not be told of a gap.
+    let before = status
+        .urls
+        .take()
+        .filter(|_| valid.replicas > 0)
+        .unwrap_or_default();
+    status.urls = Some(Urls {
+        rtmp: now.rtmp.or(before.rtmp),
+        http: now.http.or(before.http),
+    });
     status.effective = Some(Effective {
         image: Some(valid.pod.image.clone()),
         replicas: Some(valid.replicas),

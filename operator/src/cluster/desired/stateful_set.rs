@@ -60,8 +60,9 @@ pub(super) fn stateful_set(valid: &Valid, tokens: &Tokens) -> StatefulSet {
 }
 
 fn template(valid: &Valid, tokens: &Tokens) -> PodTemplateSpec {
-    let mut labels = valid.names.labels();
-    labels.extend(valid.pod.overrides.labels.clone());
+    // Ours last: what selects the pods cannot be overridden.
+    let mut labels = valid.pod.overrides.labels.clone();
+    labels.extend(valid.names.labels());
     let mut annotations = valid.pod.overrides.annotations.clone();
     annotations.insert(INPUTS.to_owned(), valid.pod.inputs_hash());
     annotations.insert(TOKENS.to_owned(), tokens.hash());
