@@ -186,6 +186,7 @@ impl Pace {
 #[derive(Debug, Default)]
 struct Schedule {
     secrets: HashMap<SecretRef, Entry>,
+    wanted: HashMap<Who, Vec<SecretRef>>,
     /// Those that are not being asked for right now, by when they are due.
     turns: BTreeSet<(Instant, SecretRef)>,
     /// Not before: see [`GETS_PER_S`].
@@ -209,17 +210,17 @@ impl Entry {
 
 impl Schedule {
     fn want(&mut self, who: &Who, wants: Vec<Want>, now: Instant) {
-        let is_wanted = |secret: &SecretRef| wants.iter().any(|want| want.secret == *secret);
-        let turns = &mut self.turns;
-        self.secrets.retain(|secret, entry| {
-            if !is_wanted(secret) && entry.users.remove(who).is_some() && entry.users.is_empty() {
-                if let Some(due) = entry.due {
-                    turns.remove(&(due, secret.clone()));
-                }
-                return false;
-            }
-            true
-        });
+        let secrets: Vec<_> = wants.iter().map(|want| want.secret.clone()).collect();
+        let before = if secrets.is_empty() {
+            self.wanted.remove(who)
+        } else {
+            self.wanted.insert(who.clone(), secrets.clone())
+        };
+        let mut dropped = before.unwrap_or_default();
+        dropped.retain(|secret| !secrets.contains(secret));
+        for secret in dropped {
+            self.unwant(who, secret);
+        }
         for Want { secret, pace, seen } in wants {
             // Its user has just read it, so it is not due at once.
             let latest = now + pace.period();
@@ -240,6 +241,21 @@ impl Schedule {
                 self.turns.insert((latest, secret));
                 entry.due = Some(latest);
             }
+        }
+    }
+
+    fn unwant(&mut self, who: &Who, secret: SecretRef) {
+        let Some(entry) = self.secrets.get_mut(&secret) else {
+            return;
+        };
+        entry.users.remove(who);
+        if !entry.users.is_empty() {
+            return;
+        }
+        let due = entry.due;
+        self.secrets.remove(&secret);
+        if let Some(due) = due {
+            self.turns.remove(&(due, secret));
         }
     }
 
@@ -378,6 +394,7 @@ mod tests {
                 .is_empty()
         );
         assert!(schedule.secrets.is_empty() && schedule.turns.is_empty());
+        assert!(schedule.wanted.is_empty());
     }
 
     #[test]

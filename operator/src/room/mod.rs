@@ -16,9 +16,9 @@ use std::time::Duration;
 use isocast_admin::{RoomId, RoomIs, random};
 use isocast_crds::{LiveCluster, LiveRoom};
 use k8s_openapi::jiff::Timestamp;
-use kube::Client;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Client, ResourceExt};
 
 use crate::apply::Error;
 use crate::backoff::Backoff;
@@ -98,8 +98,12 @@ async fn make(room: &LiveRoom, ctx: &Ctx) -> Result<Action, Error> {
 
 /// Another try, later and later while it goes on failing.
 pub(crate) fn again(room: Arc<LiveRoom>, error: &Error, ctx: Arc<Ctx>) -> Action {
-    let metadata = &room.metadata;
-    tracing::warn!(namespace = metadata.namespace, liveroom = metadata.name, %error, "trying again");
+    let (namespace, liveroom) = (room.namespace(), room.name_any());
+    match error {
+        // What was read had not caught up with what was written: nobody has to look.
+        Error::Conflict { .. } => tracing::debug!(namespace, liveroom, %error, "trying again"),
+        error => tracing::warn!(namespace, liveroom, %error, "trying again"),
+    }
     ctx.backoff.failed(&room)
 }
 
