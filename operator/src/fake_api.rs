@@ -19,6 +19,7 @@ struct State {
     objects: BTreeMap<String, Value>,
     version: u64,
     hangs: bool,
+    fails: bool,
     /// Every request: method, path, body.
     calls: Vec<(Method, String, Value)>,
 }
@@ -64,6 +65,11 @@ impl FakeApi {
         self.state().hangs = hangs;
     }
 
+    /// Whether every call is answered with an error.
+    pub(crate) fn fail(&self, fails: bool) {
+        self.state().fails = fails;
+    }
+
     /// What has been asked since this was called last, events left out.
     pub(crate) fn calls(&self) -> Vec<(Method, String, Value)> {
         let mut calls = std::mem::take(&mut self.state().calls);
@@ -71,7 +77,7 @@ impl FakeApi {
         calls
     }
 
-    /// Reasons of the events about anything, sorted by their time.
+    /// Reasons of the events about anything, sorted by their time; `Reason x2` for one told twice.
     pub(crate) fn events(&self) -> Vec<String> {
         let state = self.state();
         let events = state
@@ -80,10 +86,14 @@ impl FakeApi {
             .filter(|(path, _)| path.contains("/events/"));
         let mut events: Vec<_> = events.map(|(_, event)| event).collect();
         events.sort_by_key(|event| event["eventTime"].as_str().map(str::to_owned));
-        events
-            .iter()
-            .map(|event| event["reason"].as_str().expect("a reason").to_owned())
-            .collect()
+        let told = events.iter().map(|event| {
+            let reason = event["reason"].as_str().expect("a reason");
+            match &event["series"]["count"] {
+                Value::Null => reason.to_owned(),
+                count => format!("{reason} x{count}"),
+            }
+        });
+        told.collect()
     }
 
     /// Everything that was ever sent to it and is still there, as text.
@@ -130,6 +140,9 @@ impl FakeApi {
 impl State {
     fn answer(&mut self, method: &Method, path: &str, body: Value) -> Answer {
         const NOT_FOUND: (StatusCode, &str) = (StatusCode::NOT_FOUND, "NotFound");
+        if self.fails {
+            return Err((StatusCode::INTERNAL_SERVER_ERROR, "InternalError"));
+        }
         let is_status = path.ends_with("/status");
         let path = path.trim_end_matches("/status");
         match method.as_str() {

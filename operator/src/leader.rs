@@ -104,6 +104,9 @@ async fn keep(mut seat: Seat, resign: CancellationToken, lost: CancellationToken
             () = resign.cancelled() => return seat.release().await,
             () = sleep_until(deadline.min(Instant::now() + RETRY)) => {}
         }
+        if Instant::now() >= deadline {
+            return too_late();
+        }
         // A renewal that is under way is not cut off by `resign`: its outcome has to be known.
         match timeout_at(deadline, seat.turn()).await {
             Ok(Ok(Standing::Leads)) => {}
@@ -111,12 +114,14 @@ async fn keep(mut seat: Seat, resign: CancellationToken, lost: CancellationToken
                 return tracing::error!("another operator leads");
             }
             Ok(Err(error)) => tracing::warn!(%error, "Lease not renewed"),
-            Err(_) => {
-                let seconds = RENEW_DEADLINE.as_secs();
-                return tracing::error!("Lease not renewed for {seconds} s: leads no more");
-            }
+            Err(_) => return too_late(),
         }
     }
+}
+
+fn too_late() {
+    let seconds = RENEW_DEADLINE.as_secs();
+    tracing::error!("Lease not renewed for {seconds} s: leads no more");
 }
 
 /// 2 to 2.4 s, so that those who wait do not all come at once.
@@ -481,6 +486,24 @@ mod tests {
         first.release().await;
         assert_eq!(holder(&api).as_deref(), Some("second"));
         second.expect("it has ended").release().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_between_renewals_do_not_make_a_term_longer() {
+        let api = FakeApi::new();
+        let stop = CancellationToken::new();
+        let first = lead(api.client(), "n", "l", "first", &stop).await;
+        let first = first.expect("nobody else is there");
+        let began = Instant::now();
+        // One call hangs from second 2 to 7, the next one fails at second 9.
+        api.hang(true);
+        let eight_s = Duration::from_secs(8);
+        assert!(tokio::time::timeout(eight_s, first.lost()).await.is_err());
+        api.hang(false);
+        api.fail(true);
+        first.lost().await;
+        assert_eq!(began.elapsed(), RENEW_DEADLINE);
+        first.release().await;
     }
 
     #[tokio::test(start_paused = true)]

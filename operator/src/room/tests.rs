@@ -352,6 +352,11 @@ async fn a_node_that_refuses_or_is_lost_is_tried_again() {
     world.changes.recv().await.expect("the room");
     world.reconcile("r").await;
     assert_eq!(world.condition("r", "Live"), "True Publishing");
+    assert_eq!(
+        world.api.events(),
+        ["RoomRefused", "RoomReady"],
+        "not told again"
+    );
     let status = world.api.object(&path("r")).expect("there")["status"].clone();
     assert_eq!(
         status["live"],
