@@ -20,6 +20,8 @@ struct State {
     version: u64,
     hangs: bool,
     fails: bool,
+    /// What nobody may create.
+    forbidden: Option<&'static str>,
     /// Every request: method, path, body.
     calls: Vec<(Method, String, Value)>,
 }
@@ -68,6 +70,11 @@ impl FakeApi {
     /// Whether every call is answered with an error.
     pub(crate) fn fail(&self, fails: bool) {
         self.state().fails = fails;
+    }
+
+    /// Nobody may create objects below this path, as under a quota; `None`: everybody may.
+    pub(crate) fn forbid(&self, path: Option<&'static str>) {
+        self.state().forbidden = path;
     }
 
     /// What has been asked since this was called last, events left out.
@@ -142,6 +149,10 @@ impl State {
         const NOT_FOUND: (StatusCode, &str) = (StatusCode::NOT_FOUND, "NotFound");
         if self.fails {
             return Err((StatusCode::INTERNAL_SERVER_ERROR, "InternalError"));
+        }
+        let is_forbidden = |forbidden: &str| method == Method::POST && path.contains(forbidden);
+        if self.forbidden.is_some_and(is_forbidden) {
+            return Err((StatusCode::FORBIDDEN, "Forbidden"));
         }
         let is_status = path.ends_with("/status");
         let path = path.trim_end_matches("/status");

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::desired::{self, Wanted};
 use super::observe::{Observed, cluster_of};
-use super::validate::{Checked, Key, KeySource};
+use super::validate::{Checked, Key, KeySource, Problem};
 use super::{Ctx, Node, Outcome, RESYNC, status};
 use crate::apply::{Error, within};
 use crate::names::FIELD_MANAGER;
@@ -41,10 +41,21 @@ pub(super) async fn apply(
         Wanted::Room { id, put } => Some((id, put)),
         Wanted::NewKey { id, secret } => {
             let key = PublishKey::generate(&id);
-            seen = Some(create(room, ctx, &secret, &key).await?);
-            let put = desired::put(room, &key);
-            checked.key = Ok(Key::Found { secret, key });
-            Some((id, put))
+            match create(room, ctx, &secret, &key).await {
+                Ok(version) => {
+                    seen = Some(version);
+                    let put = desired::put(room, &key);
+                    checked.key = Ok(Key::Found { secret, key });
+                    Some((id, put))
+                }
+                // A quota, a policy or the operator's rights: somebody has to change something.
+                Err(error @ (Error::Refused { .. } | Error::Forbidden { .. })) => {
+                    let (reason, message) = ("SecretNotMade", error.to_string());
+                    checked.key = Err(Problem { reason, message });
+                    None
+                }
+                Err(error) => return Err(error),
+            }
         }
     };
     watch_secret(room, ctx, seen);

@@ -463,3 +463,18 @@ async fn a_secret_of_somebody_else_is_left_alone() {
     );
     world.close().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_may_not_be_kept_is_told_and_made_later() {
+    let mut world = World::new().await;
+    world.create("r", json!({}), json!({}));
+    world.api.forbid(Some("/secrets"));
+    world.reconcile("r").await;
+    assert_eq!(world.condition("r", "KeyReady"), "False SecretNotMade");
+    assert_eq!(world.condition("r", "Stalled"), "True SecretNotMade");
+    assert_eq!(world.node.rooms().len(), 0);
+    world.api.forbid(None);
+    world.reconcile("r").await;
+    assert_eq!(world.condition("r", "Ready"), "True Serving");
+    world.close().await;
+}
