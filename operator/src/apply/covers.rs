@@ -62,13 +62,10 @@ fn collect_items<'a>(
     max: usize,
     found: &mut Vec<Difference<'a>>,
 ) {
-    let key = KEYS.iter().find(|key| {
-        let has_key = |item: &Value| item.get(**key).is_some();
-        !wanted.is_empty() && wanted.iter().all(has_key) && live.iter().all(has_key)
-    });
+    let key = key_of(live, wanted);
     for (index, item) in wanted.iter().enumerate() {
         let same_item = match key {
-            Some(key) => live.iter().find(|live| live.get(*key) == item.get(*key)),
+            Some(key) => live.iter().find(|live| live.get(key) == item.get(key)),
             None => live.get(index),
         };
         collect(&format!("{path}[{index}]"), same_item, item, max, found);
@@ -84,6 +81,13 @@ fn collect_items<'a>(
             &Value::Null,
         ));
     }
+}
+
+/// The field by which the items of both lists are told apart, if there is one.
+pub(super) fn key_of(live: &[Value], wanted: &[Value]) -> Option<&'static str> {
+    let has = |items: &[Value], key: &str| items.iter().all(|item| item.get(key).is_some());
+    let mut keys = KEYS.into_iter();
+    keys.find(|key| !wanted.is_empty() && has(wanted, key) && has(live, key))
 }
 
 fn is_empty(value: &Value) -> bool {

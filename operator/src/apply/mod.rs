@@ -5,11 +5,12 @@
 
 mod covers;
 mod object;
+mod overlay;
 mod steps;
 
 use std::time::Duration;
 
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, ResourceExt};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -110,7 +111,10 @@ impl Writer {
         match step {
             // Not forced: where somebody has just made the object otherwise, that is a conflict.
             Step::Create(object) => self.apply(object, false).await.map(Some),
-            Step::Change { to, .. } => self.apply(to, true).await.map(Some),
+            Step::Change { from, to } => match self.apply(to, true).await {
+                Err(Error::Refused { .. }) => self.replace(from, to).await.map(Some),
+                done => done.map(Some),
+            },
             Step::Delete(object) => self.delete(object).await.map(|()| None),
         }
     }
@@ -122,6 +126,23 @@ impl Writer {
         let patch = Patch::Apply(wanted.value());
         let written = within(wanted, api.patch(wanted.name(), &params, &patch)).await?;
         tracing::info!(namespace = self.namespace, object = %wanted, "applied");
+        Ok(object(wanted.kind, &written))
+    }
+
+    /// The version that was looked at must still be the present one.
+    async fn replace(&self, live: &Object, wanted: &Object) -> Result<Object, Error> {
+        let whole = overlay::overlay(live.value(), wanted.value());
+        let whole = serde_json::from_value(whole).map_err(|error| Error::Refused {
+            what: wanted.to_string(),
+            message: error.to_string(),
+        })?;
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            dry_run: false,
+        };
+        let api = self.api(wanted.kind);
+        let written = within(wanted, api.replace(wanted.name(), &params, &whole)).await?;
+        tracing::info!(namespace = self.namespace, object = %wanted, "replaced");
         Ok(object(wanted.kind, &written))
     }
 

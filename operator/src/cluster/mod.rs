@@ -18,7 +18,7 @@ use isocast_crds::LiveCluster;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Api, EvictParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, EvictParams, Patch, PatchParams, Preconditions};
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Client, ResourceExt};
@@ -385,13 +385,28 @@ async fn work_on_pods(applied: &Applied, ctx: &Ctx) -> Result<(), apply::Error> 
                 )
                 .await?;
             }
-            Work::Replace { pod } => {
+            Work::Replace { pod, uid } => {
                 tracing::info!(
                     namespace = valid.names.namespace,
                     pod,
                     "replaced: the spec says otherwise now"
                 );
-                within(&pod, api.evict(&pod, &EvictParams::default())).await?;
+                // This very pod: another of its name may have taken its place already.
+                let only = DeleteParams {
+                    preconditions: Some(Preconditions {
+                        uid: Some(uid),
+                        resource_version: None,
+                    }),
+                    ..DeleteParams::default()
+                };
+                let params = EvictParams {
+                    delete_options: Some(only),
+                    ..EvictParams::default()
+                };
+                match within(&pod, api.evict(&pod, &params)).await {
+                    Ok(_) | Err(apply::Error::Conflict { .. }) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
     }

@@ -14,7 +14,7 @@ pub(crate) enum Work {
     /// Its tokens have changed: a new annotation makes the kubelet write the files at once.
     Touch { pod: String, tokens: String },
     /// The spec says otherwise than when it was made: evict it, and the StatefulSet makes another.
-    Replace { pod: String },
+    Replace { pod: String, uid: String },
 }
 
 /// How a pod is.
@@ -68,6 +68,7 @@ pub(crate) fn work<'a>(
                 is_replacing = true;
                 work.push(Work::Replace {
                     pod: pod.name_any(),
+                    uid: pod.uid().unwrap_or_default(),
                 });
             }
         } else if pod.annotations().get(TOKENS) != Some(&tokens.hash()) {
@@ -199,7 +200,7 @@ mod tests {
     fn pod(owner: &str, inputs: &str, tokens: &str, status: Value) -> Arc<Pod> {
         let pod = json!({
             "metadata": {
-                "name": "live-0",
+                "name": "live-0", "uid": "pod",
                 "annotations": {INPUTS: inputs, TOKENS: tokens},
                 "ownerReferences": [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "live", "uid": owner, "controller": true}],
             },
@@ -216,6 +217,7 @@ mod tests {
         let replace = || {
             vec![Work::Replace {
                 pod: "live-0".into(),
+                uid: "pod".into(),
             }]
         };
         let touch = || {

@@ -184,7 +184,11 @@ fn describe(status: &mut LiveClusterStatus, applied: &Applied) {
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
     status.selector = Some(pairs.join(","));
-    status.live_rooms = live_rooms.and_then(count);
+    // A node that serves and has not been heard yet still has the rooms it had.
+    let before = status
+        .live_rooms
+        .filter(|_| status.ready_replicas > Some(0));
+    status.live_rooms = live_rooms.and_then(count).or(before);
     let host_ip = serving
         .clone()
         .find_map(|pod: &Pod| pod.status.as_ref()?.host_ip.clone());

@@ -8,11 +8,13 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use isocast_admin::{RoomId, Secret};
 use isocast_crds::LiveCluster;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,6 +23,9 @@ use super::watch::{Picture, Watch};
 
 /// Changes that wait to be heard. Whoever hears them only passes them on, so this fills for moments.
 const QUEUE_MAX: usize = 1024;
+
+/// A node that can be reached has spoken by then.
+const FIRST_WORD: Duration = Duration::from_secs(3);
 
 /// A LiveCluster: namespace and name.
 pub(crate) type Key = ObjectRef<LiveCluster>;
@@ -71,6 +76,8 @@ pub(crate) enum Live {
 /// All watches.
 #[derive(Debug)]
 pub(crate) struct Watches {
+    /// When the first watch could begin.
+    began: Instant,
     nodes: Mutex<HashMap<Key, Node>>,
     changed: mpsc::Sender<Changed>,
     tasks: TaskTracker,
@@ -79,6 +86,8 @@ pub(crate) struct Watches {
 
 #[derive(Debug)]
 struct Node {
+    /// When its watch began.
+    began: Instant,
     address: NodeAddress,
     client: Client,
     picture: Arc<Mutex<Picture>>,
@@ -101,6 +110,7 @@ impl Watches {
     fn with_queue(max: usize) -> (Self, mpsc::Receiver<Changed>) {
         let (changed, changes) = mpsc::channel(max);
         let watches = Self {
+            began: Instant::now(),
             nodes: Mutex::default(),
             changed,
             tasks: TaskTracker::new(),
@@ -130,6 +140,7 @@ impl Watches {
             return;
         };
         let node = Node {
+            began: Instant::now(),
             address,
             client: client.clone(),
             picture: Arc::default(),
@@ -156,6 +167,22 @@ impl Watches {
             store_id: picture.store_id()?.to_owned(),
             connected: picture.is_synced(),
         })
+    }
+
+    /// How long the LiveCluster's node may still take to speak for the first time: an operator that
+    /// has just started knows nothing, which is not to say that nothing answers. Zero once it has
+    /// spoken.
+    pub(crate) fn first_word_within(&self, key: &Key) -> Duration {
+        let nodes = self.lock();
+        let (began, is_heard) = match nodes.get(key) {
+            Some(node) => (node.began, lock(&node.picture).store_id().is_some()),
+            None => (self.began, false),
+        };
+        if is_heard {
+            Duration::ZERO
+        } else {
+            FIRST_WORD.saturating_sub(began.elapsed())
+        }
     }
 
     pub(crate) fn live(&self, key: &Key, room: &RoomId) -> Live {
@@ -217,11 +244,10 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     use crate::node::fake::{Connection, FakeNode};
     use crate::node::watch::SILENCE;
-    use tokio::time::{Instant, timeout};
+    use tokio::time::timeout;
 
     fn key() -> Key {
         ObjectRef::new("c").within("n")

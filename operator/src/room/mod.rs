@@ -83,6 +83,11 @@ pub(crate) async fn reconcile(room: Arc<LiveRoom>, ctx: Arc<Ctx>) -> Result<Acti
 async fn make(room: &LiveRoom, ctx: &Ctx) -> Result<Action, Error> {
     let observed = observe::observe(room, ctx).await?;
     let checked = validate::check(room, &observed);
+    // What the status says already is not taken back for a node that has not been heard yet.
+    let within = ctx.watches.first_word_within(&observe::cluster_of(room));
+    if !within.is_zero() && checked.cluster.is_ok() && is_told(room) {
+        return Ok(Action::requeue(within));
+    }
     let wanted = desired::desired(room, &checked);
     let outcome = apply::apply(room, ctx, observed, checked, wanted).await?;
     let status = status::status(room, &outcome, Timestamp::now());
@@ -94,6 +99,15 @@ async fn make(room: &LiveRoom, ctx: &Ctx) -> Result<Action, Error> {
             Action::requeue(resync())
         }
     })
+}
+
+/// Whether the status speaks of the spec as it is.
+fn is_told(room: &LiveRoom) -> bool {
+    let told = room
+        .status
+        .as_ref()
+        .and_then(|status| status.observed_generation);
+    told.is_some() && told == room.metadata.generation
 }
 
 /// Another try, later and later while it goes on failing.

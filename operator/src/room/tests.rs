@@ -368,6 +368,10 @@ async fn a_node_that_refuses_or_is_lost_is_tried_again() {
         .ctx
         .watches
         .want(&ObjectRef::new("c").within("n"), None);
+    // An operator that has just started takes nothing back.
+    world.reconcile("r").await;
+    assert_eq!(world.condition("r", "Live"), "True Publishing");
+    tokio::time::advance(Duration::from_secs(3)).await;
     world.reconcile("r").await;
     assert_eq!(world.condition("r", "Live"), "Unknown NodeUnreachable");
     assert_eq!(world.condition("r", "Ready"), "False NodeUnreachable");
