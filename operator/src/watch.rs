@@ -283,7 +283,10 @@ fn of_use(cluster: &LiveCluster, is_gone: bool) -> u64 {
     let mut hasher = DefaultHasher::new();
     let urls = urls.map(|urls| (urls.rtmp, urls.http));
     let is_going = is_gone || cluster.metadata.deletion_timestamp.is_some();
-    (is_going, urls, protocols).hash(&mut hasher);
+    let serves = status
+        .and_then(|status| status.ready_replicas)
+        .is_some_and(|ready| ready > 0);
+    (is_going, serves, urls, protocols).hash(&mut hasher);
     hasher.finish()
 }
 

@@ -159,10 +159,12 @@ async fn apply(
     let wanted = desired(&valid, &tokens, &ctx.home);
     let known = secrets.clone();
     objects.extend(strangers(writer, &objects, &wanted, secrets).await?);
-    let steps = match apply::steps(&cluster.uid().unwrap_or_default(), &objects, wanted) {
+    let mut steps = match apply::steps(&cluster.uid().unwrap_or_default(), &objects, wanted) {
         Ok(steps) => steps,
         Err(not_owned) => return Ok(Outcome::NotOwned(not_owned)),
     };
+    // A pod of the old image still has to find its configuration when it starts again.
+    steps.retain(|step| !matches!(step, Step::Delete(object) if pods::mount(&pods, object)));
     for step in &steps {
         ctx.metrics.writes.inc();
         if let Some(written) = writer.write(step).await? {
@@ -354,15 +356,27 @@ async fn tell(cluster: &LiveCluster, outcome: &Outcome, ctx: &Ctx) -> Result<(),
             Verdict::Ready { reason, message } => {
                 ctx.events.normal(cluster, reason, &message).await
             }
-            Verdict::Waiting { reason, message } => {
-                ctx.events.normal(cluster, reason, &message).await
+            Verdict::Waiting { reason, message } if !is_trouble(reason) => {
+                ctx.events.normal(cluster, reason, &message).await;
             }
-            Verdict::Stalled { reason, message } => {
-                ctx.events.warning(cluster, reason, &message).await
+            Verdict::Waiting { reason, message } | Verdict::Stalled { reason, message } => {
+                ctx.events.warning(cluster, reason, &message).await;
             }
         }
     }
     Ok(())
+}
+
+/// What does not pass by itself as a rule, though it may.
+fn is_trouble(reason: &str) -> bool {
+    const TROUBLE: [&str; 5] = [
+        "ContainerCreateFailed",
+        "Forbidden",
+        "ImagePullFailed",
+        "NodeEnds",
+        "PodUnschedulable",
+    ];
+    TROUBLE.contains(&reason)
 }
 
 /// Pods go by eviction, so that a disruption budget counts this as any other.

@@ -6,6 +6,7 @@ use kube::ResourceExt;
 
 use super::tokens::Tokens;
 use super::validate::Valid;
+use crate::apply::{Kind, Object};
 use crate::names::{CONTAINER, INPUTS, TOKENS};
 
 /// What is to happen to one pod.
@@ -41,6 +42,17 @@ pub(crate) fn of<'a>(
             .iter()
             .any(|owner| owner.controller == Some(true) && owner.uid == uid)
     })
+}
+
+/// Whether one of the pods has this ConfigMap.
+pub(crate) fn mount(pods: &[std::sync::Arc<Pod>], object: &Object) -> bool {
+    let volumes = pods.iter().flat_map(|pod| {
+        pod.spec
+            .iter()
+            .flat_map(|spec| spec.volumes.iter().flatten())
+    });
+    let mut maps = volumes.filter_map(|volume| volume.config_map.as_ref());
+    object.kind == Kind::ConfigMap && maps.any(|map| map.name == object.name())
 }
 
 /// Whether the pod was made for what the spec says now.

@@ -199,10 +199,12 @@ fn describe(status: &mut LiveClusterStatus, applied: &Applied) {
         .take()
         .filter(|_| valid.replicas > 0)
         .unwrap_or_default();
-    status.urls = Some(Urls {
+    let told = Urls {
         rtmp: now.rtmp.or(before.rtmp),
         http: now.http.or(before.http),
-    });
+    };
+    // Server-side apply makes null of an object that has lost its last field, and null is refused.
+    status.urls = Some(told).filter(|told| *told != Urls::default());
     status.effective = Some(Effective {
         image: Some(valid.pod.image.clone()),
         replicas: Some(valid.replicas),

@@ -215,7 +215,7 @@ pub(super) async fn tell(
             ctx.events.warning(room, "RoomRefused", &message).await;
         }
         // A node that starts again is no event in each of its rooms.
-        status::Verdict::Unreachable { .. } => {}
+        status::Verdict::Unreachable { .. } | status::Verdict::ClusterNotReady { .. } => {}
     }
     Ok(())
 }

@@ -28,6 +28,10 @@ pub(super) enum Verdict {
     Refused {
         message: String,
     },
+    /// The node has the room, and no Service leads to the node yet.
+    ClusterNotReady {
+        message: String,
+    },
 }
 
 impl Verdict {
@@ -37,6 +41,7 @@ impl Verdict {
             Self::Stalled(problem) => problem.reason,
             Self::Unreachable { .. } => "NodeUnreachable",
             Self::Refused { .. } => "NodeRefused",
+            Self::ClusterNotReady { .. } => "ClusterNotReady",
         }
     }
 
@@ -45,7 +50,8 @@ impl Verdict {
             Self::Stalled(Problem { message, .. })
             | Self::Serving { message }
             | Self::Unreachable { message }
-            | Self::Refused { message } => message,
+            | Self::Refused { message }
+            | Self::ClusterNotReady { message } => message,
         }
     }
 }
@@ -56,6 +62,16 @@ pub(super) fn verdict(outcome: &Outcome) -> Verdict {
         (Ok(_), Ok(Key::Found { secret, .. } | Key::ToMake { secret })) => secret,
     };
     match &outcome.node {
+        Node::Serves(_)
+            if !outcome
+                .cluster
+                .as_ref()
+                .is_ok_and(|cluster| serves(cluster)) =>
+        {
+            Verdict::ClusterNotReady {
+                message: "the room is made and waits for its LiveCluster to be ready".to_owned(),
+            }
+        }
         Node::Serves(_) => Verdict::Serving {
             message: format!("publish with the stream key in Secret {secret}"),
         },
@@ -69,6 +85,15 @@ pub(super) fn verdict(outcome: &Outcome) -> Verdict {
             message: "the node has not been told of the room yet".to_owned(),
         },
     }
+}
+
+/// Whether publishers and viewers reach a node.
+fn serves(cluster: &LiveCluster) -> bool {
+    let ready = cluster
+        .status
+        .as_ref()
+        .and_then(|status| status.ready_replicas);
+    ready.is_some_and(|ready| ready > 0)
 }
 
 pub(super) fn status(room: &LiveRoom, outcome: &Outcome, now: Timestamp) -> LiveRoomStatus {
@@ -105,7 +130,9 @@ fn answers(outcome: &Outcome) -> [(&'static str, Answer); 6] {
     let (ready, reconciling, stalled) = match &verdict {
         Verdict::Serving { .. } => (told(true), done(), done()),
         Verdict::Stalled(_) => (told(false), done(), told(true)),
-        Verdict::Unreachable { .. } | Verdict::Refused { .. } => (told(false), told(true), done()),
+        Verdict::Unreachable { .. } | Verdict::Refused { .. } | Verdict::ClusterNotReady { .. } => {
+            (told(false), told(true), done())
+        }
     };
     [
         ("Ready", ready),
@@ -193,7 +220,7 @@ fn urls(room: &LiveRoom, cluster: &LiveCluster, id: &RoomId) -> Option<RoomUrls>
     };
     let stream = id.stream_name();
     let http = |path: String| Some(format!("{}{path}", http?));
-    Some(RoomUrls {
+    let told = RoomUrls {
         publish: rtmp.cloned(),
         // The page plays HLS and FLV.
         page: http(format!("/watch/{id}")).filter(|_| plays("hls") || plays("flv")),
@@ -202,7 +229,9 @@ fn urls(room: &LiveRoom, cluster: &LiveCluster, id: &RoomId) -> Option<RoomUrls>
         rtmp: rtmp
             .map(|rtmp| format!("{rtmp}/{stream}"))
             .filter(|_| plays("rtmp")),
-    })
+    };
+    // Server-side apply makes null of an object that has lost its last field, and null is refused.
+    Some(told).filter(|told| *told != RoomUrls::default())
 }
 
 #[cfg(test)]

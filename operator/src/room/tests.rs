@@ -51,6 +51,7 @@ pub(crate) fn cluster(metadata: Value) -> LiveCluster {
         "metadata": {"name": "c", "namespace": "n", "uid": "uid-of-c"},
         "spec": {"image": "isocast:1"},
         "status": {
+            "readyReplicas": 1,
             "urls": {"rtmp": "rtmp://live.example:1935/live", "http": "https://live.example"},
             "effective": {"protocols": ["rtmp", "hls", "flv"]},
         },
@@ -115,6 +116,14 @@ impl World {
             clusters: clusters_writer,
             ctx: Arc::new(ctx),
         }
+    }
+
+    /// How many of the LiveCluster's pods serve now.
+    fn serving(&mut self, pods: i32) {
+        let mut cluster = cluster(json!({}));
+        let status = cluster.status.as_mut().expect("it has a status");
+        status.ready_replicas = Some(pods);
+        self.clusters.apply_watcher_event(&Event::Apply(cluster));
     }
 
     fn create(&mut self, name: &str, metadata: Value, spec: Value) {
@@ -478,6 +487,20 @@ async fn a_key_that_may_not_be_kept_is_told_and_made_later() {
     assert_eq!(world.condition("r", "Stalled"), "True SecretNotMade");
     assert_eq!(world.node.rooms().len(), 0);
     world.api.forbid(None);
+    world.reconcile("r").await;
+    assert_eq!(world.condition("r", "Ready"), "True Serving");
+    world.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_is_ready_once_its_live_cluster_serves() {
+    let mut world = World::new().await;
+    world.serving(0);
+    world.create("r", json!({}), json!({}));
+    world.reconcile("r").await;
+    assert_eq!(world.condition("r", "Ready"), "False ClusterNotReady");
+    assert_eq!(world.node.rooms().len(), 1, "the node has it already");
+    world.serving(1);
     world.reconcile("r").await;
     assert_eq!(world.condition("r", "Ready"), "True Serving");
     world.close().await;
