@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 
 use isocast_harness::{repository, run, target_folder};
 
+use crate::api::Proxy;
+
 #[derive(Debug)]
 pub struct Lab {
     pub(crate) kubeconfig: PathBuf,
@@ -13,6 +15,7 @@ pub struct Lab {
     pub(crate) is_ours: bool,
     /// Those it was begun with.
     nodes: usize,
+    pub(crate) proxy: OnceLock<Proxy>,
 }
 
 impl Lab {
@@ -75,6 +78,7 @@ impl Lab {
             kubeconfig: kubeconfig.into(),
             is_ours: false,
             nodes: 0,
+            proxy: OnceLock::new(),
         })
     }
 
@@ -92,6 +96,7 @@ impl Lab {
             kubeconfig: output.out.trim().into(),
             is_ours: true,
             nodes,
+            proxy: OnceLock::new(),
         }
     }
 }
