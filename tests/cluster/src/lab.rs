@@ -1,10 +1,15 @@
 //! Which cluster it is, and what only the lab can do with it.
 
+use std::fs::File;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
 use isocast_harness::{repository, run, target_folder};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+const CLIENT_NETWORK: &str = "/run/netns/isocast-client";
 
 use crate::api::Proxy;
 
@@ -70,6 +75,18 @@ impl Lab {
         let mut command = script("nodes");
         command.args(["client", program]);
         command
+    }
+
+    /// Moves this thread, and all that it begins from now on, to where [`Lab::client`] is.
+    ///
+    /// # Panics
+    /// If it cannot.
+    pub fn become_client(&self) {
+        if self.is_ours {
+            let network = File::open(CLIENT_NETWORK).expect("a lab that is up has it");
+            let kind = Some(LinkNameSpaceType::Network);
+            move_into_link_name_space(network.as_fd(), kind).expect("the lab has needed root too");
+        }
     }
 
     fn given() -> Option<Self> {

@@ -3,7 +3,8 @@
 //! - [`Lab::api`] is an API server with its controllers and no machines: a test is the kubelet;
 //! - [`Lab::nodes`] runs Pods, and reaches them as a viewer would;
 //! - [`Namespace`] is a test's own part of either;
-//! - [`Stage`] is one with an [`Operator`], where without machines a [`Kubelet`] runs real nodes.
+//! - [`Stage`] is one with an [`Operator`], where without machines a [`Kubelet`] runs real nodes;
+//! - [`Lab::install_operator`] puts the whole product on a cluster with machines.
 //!
 //! A form is begun once in a test process and goes down with it, however that ends. Where
 //! `ISOCAST_KUBECONFIG` names a cluster, tests use that one instead: it must have the images already,
@@ -20,7 +21,9 @@ mod kubectl;
 mod kubelet;
 mod lab;
 mod namespace;
+mod objects;
 mod operator;
+mod product;
 mod stage;
 mod writes;
 
@@ -30,6 +33,8 @@ pub use definitions::DEFINITIONS;
 pub use kubelet::{Kubelet, Running};
 pub use lab::{Lab, image_archive};
 pub use namespace::Namespace;
+pub use objects::{Objects, wait_for_objects};
 pub use operator::{Operator, operator_binary};
+pub use product::{SYSTEM, condition, reached, url};
 pub use stage::{PATIENCE_S, Stage};
 pub use writes::Write;

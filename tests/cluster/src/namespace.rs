@@ -72,6 +72,14 @@ impl Namespace {
         self.lab.wait_for(what, seconds, &arguments, passes)
     }
 
+    /// # Panics
+    /// Once `seconds` are over and it is still there.
+    pub fn wait_until_gone(&self, seconds: u64, arguments: &[&str]) {
+        let what = format!("no {}", arguments.join(" "));
+        self.lab
+            .wait_until_gone(&what, seconds, &self.inside(arguments));
+    }
+
     fn inside<'a>(&'a self, arguments: &[&'a str]) -> Vec<&'a str> {
         [&["--namespace", &self.name], arguments].concat()
     }

@@ -1,0 +1,209 @@
+//! What people do to a server that runs, and what goes wrong: with real pods, seen from outside.
+
+use std::sync::Once;
+use std::time::{Duration, Instant};
+
+use isocast_cluster::{Lab, Namespace, PATIENCE_S, condition, reached, url, wait_for_objects};
+use isocast_harness::{Peer, Reply, http, repository, wait};
+use isocast_media::rtmp::CallerEvent;
+use serde_json::Value;
+
+const CLUSTER: &str = "livecluster/live";
+
+/// A cluster with the operator, for all tests of this file.
+fn lab() -> &'static Lab {
+    static OPERATOR: Once = Once::new();
+    let lab = Lab::nodes(2);
+    lab.become_client();
+    OPERATOR.call_once(|| lab.install_operator());
+    lab
+}
+
+/// A namespace with the LiveCluster `live`.
+fn server(name: &str, spec: &str) -> Namespace {
+    let namespace = lab().namespace(name).restricted();
+    serve(&namespace, spec);
+    namespace
+}
+
+/// Makes the LiveCluster `live`, reached by node ports, and what else its spec says.
+fn serve(namespace: &Namespace, spec: &str) {
+    namespace.apply(&format!(
+        "{{apiVersion: isocast.dev/v1alpha1, kind: LiveCluster, metadata: {{name: live}}, \
+         spec: {{image: isocast.local/node:dev, expose: {{service: {{type: NodePort}}}}, {spec}}}}}"
+    ));
+}
+
+/// Changes the spec of `live`.
+fn change(namespace: &Namespace, spec: &str) {
+    let patch = format!(r#"{{"spec": {spec}}}"#);
+    namespace.kubectl(&["patch", CLUSTER, "--type=merge", "-p", &patch]);
+}
+
+#[test]
+fn a_key_is_changed_while_the_pod_runs_on() {
+    const ROOM: &str = "liveroom/concert";
+    let keys = server("keys", "");
+    let example = repository().join("examples/own-key.yaml");
+    let example = std::fs::read_to_string(example).expect("there is an example");
+    keys.wait_until_ready(CLUSTER);
+    keys.apply(&example);
+    let message = keys.wait_for_reason(ROOM, "KeyReady", "KeyMalformed");
+    assert!(message.contains("concert-key"), "{message}");
+
+    let [first, second] = ["1", "2"].map(|digit| format!("room_concert_key_{}", digit.repeat(64)));
+    let put = |key: &str| {
+        let patch = format!(r#"{{"stringData": {{"stream-key": "{key}"}}}}"#);
+        keys.kubectl(&["patch", "secret", "concert-key", "-p", &patch]);
+    };
+    put(&first);
+    let server = reached(&url(&keys.wait_until_ready(ROOM), "publish"));
+    assert!(publishes(server, &first));
+    assert!(!publishes(server, &second));
+
+    let pod = keys.pod_identity("live-0");
+    let began = Instant::now();
+    put(&second);
+    wait::until("the new key opens the room", 10, || {
+        publishes(server, &second).then_some(())
+    });
+    println!("a changed key is in force after {:?}", began.elapsed());
+    let refusal = Peer::publish(server, &first).expect_refusal(10);
+    assert_eq!(refusal.0, "NetStream.Publish.BadName", "{}", refusal.1);
+    assert_eq!(keys.pod_identity("live-0"), pod, "the pod was replaced");
+    let room = keys.wait_until_ready(ROOM);
+    assert_eq!(room["status"]["key"]["generation"], 2, "{}", room["status"]);
+    assert!(
+        !room.to_string().contains(&second),
+        "the key is in the object"
+    );
+}
+
+/// Whether the key opens its room; who it let in leaves at once.
+fn publishes(to: std::net::SocketAddr, key: &str) -> bool {
+    let mut encoder = Peer::publish(to, key);
+    let reply = encoder.next(10);
+    encoder.close();
+    reply == Reply::Event(CallerEvent::Started)
+}
+
+#[test]
+fn with_a_volume_a_room_of_the_api_outlives_the_pod() {
+    let rooms = lab().namespace("volume").restricted();
+    let empty = rooms.objects();
+    serve(&rooms, "volume: {size: 1Gi}");
+    let is = rooms.wait_until_ready(CLUSTER);
+    assert_eq!(condition(&is, "RoomsEphemeral")["status"], "False");
+    let http = url(&is, "http");
+    let bearer = format!("Bearer {}", rooms.secret("live-api-token", "token"));
+    let headers = [
+        ("Authorization", &*bearer),
+        ("Content-Type", "application/json"),
+    ];
+    let body = br#"{"id": "kept", "playback": "public"}"#;
+    let made = http::request(reached(&http), "POST", "/api/v1/rooms", &headers, body);
+    assert_eq!(made.status, 201, "{}", made.text());
+
+    another_pod(&rooms, || {
+        rooms.kubectl(&["delete", "pod", "live-0"]);
+    });
+    let kept = http::request(reached(&http), "GET", "/api/v1/rooms/kept", &headers, b"");
+    assert_eq!(kept.status, 200, "{}", kept.text());
+    let key = made.json()["stream_key"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let publish = reached(&url(&rooms.wait_until_ready(CLUSTER), "rtmp"));
+    assert!(publishes(publish, &key));
+
+    let claim = rooms
+        .get_json(&["pvc/data-live-0"])
+        .expect("the pod's claim");
+    let volume = claim["spec"]["volumeName"].as_str().expect("it is bound");
+    rooms.kubectl(&["delete", CLUSTER]);
+    wait_for_objects(&empty, 2 * PATIENCE_S, || rooms.objects());
+    rooms.wait_for("a released volume", PATIENCE_S, &["pv", volume], |volume| {
+        volume["status"]["phase"] == "Released"
+    });
+}
+
+/// Waits until a pod serves that was not there before; what it then is.
+fn another_pod(namespace: &Namespace, go: impl FnOnce()) -> Value {
+    let (before, _) = namespace.pod_identity("live-0");
+    let began = Instant::now();
+    go();
+    let pod = namespace.wait_for("another pod", PATIENCE_S, &["pod/live-0"], |pod| {
+        pod["metadata"]["uid"] != *before && condition(pod, "Ready")["status"] == "True"
+    });
+    println!(
+        "{}: another pod after {:?}",
+        namespace.name,
+        began.elapsed()
+    );
+    pod
+}
+
+#[test]
+fn what_keeps_a_pod_from_running_is_told_and_can_be_put_right() {
+    let wrong = server(
+        "wrong",
+        "podOverrides: {env: [{name: ISOCAST__HUB__HOLD_S, value: soon}]}",
+    );
+    let message = wrong.wait_for_reason(CLUSTER, "Ready", "NodeEnds");
+    println!("{message}");
+    assert!(
+        message.contains("hold_s") || message.contains("HOLD_S"),
+        "{message}"
+    );
+    change(&wrong, r#"{"podOverrides": null}"#);
+    wrong.wait_until_ready(CLUSTER);
+
+    change(&wrong, r#"{"image": "isocast.local/node:none"}"#);
+    let message = wrong.wait_for_reason(CLUSTER, "Ready", "ImagePullFailed");
+    println!("{message}");
+    assert!(message.contains("isocast.local/node:none"), "{message}");
+    let warnings = [
+        "get",
+        "events",
+        "--field-selector=type=Warning,involvedObject.kind=LiveCluster",
+    ];
+    let told = wait::within(Duration::from_secs(5), || {
+        wrong
+            .kubectl(&warnings)
+            .contains("ImagePullFailed")
+            .then_some(())
+    });
+    assert!(told.is_some(), "no event");
+    change(&wrong, r#"{"image": "isocast.local/node:dev"}"#);
+    wrong.wait_until_ready(CLUSTER);
+}
+
+#[test]
+fn a_machine_is_drained_and_the_room_is_served_from_the_other() {
+    let drained = server("drained", "podOverrides: {labels: {test: drained}}");
+    drained.apply(
+        "{apiVersion: isocast.dev/v1alpha1, kind: LiveRoom, metadata: {name: show}, \
+         spec: {clusterRef: {name: live}}}",
+    );
+    drained.wait_until_ready("liveroom/show");
+    let key = drained.secret("show-stream-key", "stream-key");
+    let pod = drained.get_json(&["pod/live-0"]).expect("it is ready");
+    let machine = pod["spec"]["nodeName"]
+        .as_str()
+        .expect("it runs")
+        .to_owned();
+    let other = another_pod(&drained, || {
+        // Other tests' pods stay where they are.
+        let own = "--pod-selector=test=drained";
+        drained
+            .lab
+            .kubectl(&["drain", &machine, "--delete-emptydir-data", own]);
+    });
+    drained.lab.kubectl(&["uncordon", &machine]);
+    assert_ne!(other["spec"]["nodeName"], *machine);
+    let publishing = wait::within(Duration::from_secs(PATIENCE_S), || {
+        let room = drained.wait_until_ready("liveroom/show");
+        publishes(reached(&url(&room, "publish")), &key).then_some(())
+    });
+    assert!(publishing.is_some());
+}
