@@ -69,23 +69,8 @@ fn becomes_ready(tv: &Namespace) {
     assert!(first <= SERVER_READY_MAX, "{first:?}");
     assert!(later <= ROOM_READY_MAX, "{later:?}");
 
-    // Another type of Service concerns no pod.
-    let pod = tv.pod_identity("live-0");
-    let patch = r#"{"spec": {"expose": {"service": {"type": "NodePort"}}}}"#;
-    tv.kubectl(&["patch", "livecluster/live", "--type=merge", "-p", patch]);
-    let node_port = |is: &serde_json::Value| {
-        let url = is["status"]["urls"]["page"].as_str().unwrap_or_default();
-        !url.contains(".svc")
-    };
-    let room = tv.wait_for(
-        "URLs with node ports",
-        PATIENCE_S,
-        &["liveroom/show"],
-        node_port,
-    );
-    assert_eq!(tv.pod_identity("live-0"), pod, "the pod was replaced");
+    let page = url(&tv.wait_until_ready("liveroom/show"), "page");
     shows(tv, "livecluster/live", "live True Serving 1 0 ");
-    let page = url(&room, "page");
     shows(
         tv,
         "liveroom/show",
