@@ -62,7 +62,9 @@ const TALK: (&str, &str) = ("liverooms", "talk");
 /// A stage where the LiveCluster `live` is ready.
 fn with_cluster(name: &str) -> Stage {
     let stage = Stage::new(name);
-    stage.live_cluster("live", json!({}));
+    // Publishers here send nothing, and are to stay all the same.
+    let env = json!([{"name": "ISOCAST__RTMP__FIRST_MEDIA_TIMEOUT_S", "value": "600"}]);
+    stage.live_cluster("live", json!({"podOverrides": {"env": env}}));
     stage.ready_cluster("live");
     stage
 }

@@ -40,9 +40,7 @@ fn what_is_settled_is_not_written_to() {
 
 #[test]
 fn an_operator_that_comes_back_restarts_no_pod_and_writes_nothing() {
-    let mut stage = Stage::new("restart");
-    stage.live_cluster("live", json!({}));
-    stage.ready_cluster("live");
+    let mut stage = with_cluster("restart");
     stage.namespace.until("told", PATIENCE_S, LIVE, |cluster| {
         cluster["status"]["liveRooms"] == 0
     });
