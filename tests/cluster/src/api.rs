@@ -68,7 +68,9 @@ impl Lab {
         Ok(answer.finish())
     }
 
-    fn proxy(&self) -> SocketAddr {
+    /// The API server without TLS and credentials, for this machine only.
+    #[must_use]
+    pub fn proxy(&self) -> SocketAddr {
         let begin = || Proxy::start(self.program("kubernetes"));
         self.proxy.get_or_init(begin).address
     }

@@ -1,5 +1,6 @@
 /// RFC 4648 §4, of what the API server wrote.
-pub(crate) fn decoded(text: &str) -> Vec<u8> {
+#[must_use]
+pub fn decoded(text: &str) -> Vec<u8> {
     let digits = text.bytes().filter_map(|byte| match byte {
         b'A'..=b'Z' => Some(byte - b'A'),
         b'a'..=b'z' => Some(byte - b'a' + 26),

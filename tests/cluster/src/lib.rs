@@ -17,6 +17,7 @@ mod api;
 mod base64;
 mod condition;
 mod definitions;
+mod fault_proxy;
 mod kubectl;
 mod kubelet;
 mod lab;
@@ -28,8 +29,10 @@ mod stage;
 mod writes;
 
 pub use api::AGENT;
+pub use base64::decoded;
 pub use condition::{Condition, is_ready};
 pub use definitions::DEFINITIONS;
+pub use fault_proxy::{Call, Fault, FaultProxy, Strike};
 pub use kubelet::{Kubelet, Running};
 pub use lab::{Lab, image_archive};
 pub use namespace::Namespace;

@@ -1,9 +1,10 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use isocast_harness::Output;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Lab;
+use crate::api::JSON;
 
 /// A namespace for one test, deleted with it. It stays where the test fails, for as long as the lab does.
 #[derive(Debug)]
@@ -22,7 +23,9 @@ impl Lab {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{name}-{}-{count}", std::process::id());
-        self.kubectl(&["create", "namespace", &name]);
+        let object = json!({"metadata": {"name": name}}).to_string();
+        let answer = self.ask("POST", "/api/v1/namespaces", JSON, &object);
+        assert_eq!(answer.status, 201, "{}", answer.text());
         Namespace { lab: self, name }
     }
 }
@@ -90,10 +93,8 @@ impl Drop for Namespace {
         if std::thread::panicking() {
             eprintln!("kept: namespace {}", self.name);
         } else {
-            let delete = ["delete", "namespace", &self.name, "--wait=false"];
-            let _ = self
-                .lab
-                .ask_kubectl(&[&delete[..], &["--ignore-not-found"]].concat());
+            let path = format!("/api/v1/namespaces/{}", self.name);
+            let _ = self.lab.try_ask("DELETE", &path, JSON, "");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The operator as a process of the test.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use isocast_harness::{Process, Scratch, Signal, http, target_folder, wait};
@@ -14,8 +14,9 @@ const STOP_S: u64 = 20;
 /// An operator that works in some namespaces, and only there.
 #[derive(Debug)]
 pub struct Operator {
-    lab: &'static Lab,
+    kubeconfig: PathBuf,
     namespaces: Vec<String>,
+    elects: bool,
     process: Process,
     listen: SocketAddr,
     /// Of all its runs.
@@ -39,19 +40,27 @@ impl Operator {
     /// If it does not start to work.
     #[must_use]
     pub fn start_for(lab: &'static Lab, namespaces: &[&str]) -> Self {
+        let mut operator = Self::begin(lab.kubeconfig(), namespaces, true);
+        operator.wait_for_work();
+        operator
+    }
+
+    /// Starts one that finds the API server by this kubeconfig, and that works only while it leads
+    /// if it `elects`. Waits for nothing.
+    #[must_use]
+    pub fn begin(kubeconfig: &Path, namespaces: &[&str], elects: bool) -> Self {
         let scratch = Scratch::new("operator");
         let namespaces: Vec<_> = namespaces.iter().map(|&name| name.to_owned()).collect();
-        let (process, listen) = begin(lab, &namespaces, &scratch, 0);
-        let mut operator = Self {
-            lab,
+        let (process, listen) = begin(kubeconfig, &namespaces, elects, &log(&scratch, 0));
+        Self {
+            kubeconfig: kubeconfig.to_owned(),
             namespaces,
+            elects,
             process,
             listen,
             runs: 1,
             scratch,
-        };
-        operator.wait_for_work();
-        operator
+        }
     }
 
     /// Ends it at once, as a lost machine does.
@@ -75,7 +84,8 @@ impl Operator {
     /// If it does not.
     pub fn start_again(&mut self) {
         assert!(!self.process.is_running(), "the operator has not ended");
-        let (process, listen) = begin(self.lab, &self.namespaces, &self.scratch, self.runs);
+        let log = log(&self.scratch, self.runs);
+        let (process, listen) = begin(&self.kubeconfig, &self.namespaces, self.elects, &log);
         (self.process, self.listen) = (process, listen);
         self.runs += 1;
         self.wait_for_work();
@@ -132,7 +142,11 @@ impl Operator {
         number.expect("every process has a VmRSS")
     }
 
-    fn wait_for_work(&mut self) {
+    /// Waits until it watches, which with an election is once it leads.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn wait_for_work(&mut self) {
         wait::until("an operator that works", START_S, || {
             let log = self.process.log();
             assert!(self.process.is_running(), "the operator has ended: {log}");
@@ -160,18 +174,24 @@ pub fn operator_binary() -> PathBuf {
     path
 }
 
-fn begin(lab: &Lab, namespaces: &[String], scratch: &Scratch, run: u32) -> (Process, SocketAddr) {
+fn begin(
+    kubeconfig: &Path,
+    namespaces: &[String],
+    elects: bool,
+    log: &Path,
+) -> (Process, SocketAddr) {
     let listen = free_address();
     let mut command = Command::new(operator_binary());
-    command.env("KUBECONFIG", lab.kubeconfig());
+    command.env("KUBECONFIG", kubeconfig);
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
         command.env_remove(name);
     }
     command.args(["run", "--log-format", "json"]);
     command.args(["--namespaces", &namespaces.join(",")]);
     command.args(["--lease-namespace", &namespaces[0]]);
+    command.args(["--leader-election", &elects.to_string()]);
     command.args(["--listen", &listen.to_string()]);
-    let process = Process::start("isocast-operator", &mut command, &log(scratch, run));
+    let process = Process::start("isocast-operator", &mut command, log);
     (process, listen)
 }
 

@@ -231,10 +231,11 @@ impl Node {
 fn next_ip() -> IpAddr {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    // 64 for each process, and never 127.0.0.x.
-    let number = (std::process::id().wrapping_mul(64).wrapping_add(count)) % (200 << 16);
-    let [_, a, b, c] = number.to_be_bytes();
-    Ipv4Addr::new(127, a + 1, b, c.clamp(1, 254)).into()
+    // 64 for each process before others come near, and never 127.0.0.x, x.0 or x.255.
+    let number = std::process::id().wrapping_mul(64).wrapping_add(count) % (200 * 256 * 254);
+    let (block, last) = (number / 254, number % 254 + 1);
+    let [_, _, a, b] = block.to_be_bytes();
+    Ipv4Addr::new(127, a + 1, b, last as u8).into()
 }
 
 /// All at once, and readable for nobody else: a node warns of secrets that are.
