@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use isocast_harness::{Scratch, Signal};
+use isocast_harness::{Scratch, Signal, wait};
 use rustix::process::{Pid, kill_process};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
@@ -28,6 +28,8 @@ use tokio_util::task::TaskTracker;
 
 pub use call::Call;
 use wire::Request;
+
+const GIVEN_OUT_S: u64 = 10;
 
 /// What becomes of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,6 +76,7 @@ struct Plan {
     answered: usize,
     next: Option<Strike>,
     has_struck: bool,
+    is_given_out: bool,
     victim: Option<Pid>,
 }
 
@@ -165,9 +168,15 @@ impl FaultProxy {
         self.plan().has_struck
     }
 
-    /// Gives out what is held.
+    /// Gives out the answer that is held; returns once it is on its way.
+    ///
+    /// # Panics
+    /// If none is held.
     pub fn let_go(&self) {
         self.let_go.cancel();
+        wait::until("a held answer", GIVEN_OUT_S, || {
+            self.plan().is_given_out.then_some(())
+        });
     }
 
     fn plan(&self) -> MutexGuard<'_, Plan> {
@@ -260,6 +269,7 @@ impl Connection {
                 self.struck();
                 self.let_go.cancelled().await;
                 wire::tell(client, &answer).await?;
+                lock(&self.plan).is_given_out = true;
             }
             Fault::CrashBefore => self.kill(),
             Fault::CrashAfter => {

@@ -4,7 +4,8 @@
 //! - [`Lab::nodes`] runs Pods, and reaches them as a viewer would;
 //! - [`Namespace`] is a test's own part of either;
 //! - [`Stage`] is one with an [`Operator`], where without machines a [`Kubelet`] runs real nodes;
-//! - [`Lab::install_operator`] puts the whole product on a cluster with machines.
+//! - [`Lab::install_operator`] puts the whole product on a cluster with machines;
+//! - [`FaultProxy`] lets a call of one operator fail, [`Outage`] the whole API server.
 //!
 //! A form is begun once in a test process and goes down with it, however that ends. Where
 //! `ISOCAST_KUBECONFIG` names a cluster, tests use that one instead: it must have the images already,
@@ -24,6 +25,7 @@ mod lab;
 mod namespace;
 mod objects;
 mod operator;
+mod outage;
 mod product;
 mod stage;
 mod writes;
@@ -38,6 +40,7 @@ pub use lab::{Lab, image_archive};
 pub use namespace::Namespace;
 pub use objects::{Objects, wait_for_objects};
 pub use operator::{Operator, operator_binary};
+pub use outage::Outage;
 pub use product::{SYSTEM, condition, reached, url};
 pub use stage::{PATIENCE_S, Stage};
 pub use writes::Write;

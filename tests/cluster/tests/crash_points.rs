@@ -26,7 +26,7 @@ const AT_REST: Duration = Duration::from_secs(6);
 /// What came after convergence in the clean run comes within so long after it.
 const LATE: Duration = Duration::from_secs(2);
 /// Each waits most of the time.
-const AT_ONCE_PER_CORE: usize = 3;
+const AT_ONCE_PER_CORE: usize = 4;
 /// Of a hundred faults so many may meet no call: a Pod that starts fast is looked at less often.
 const UNREACHED_PERCENT_MAX: usize = 10;
 
@@ -333,7 +333,9 @@ impl Stage {
                 if self.namespace.find("liverooms", "show").is_some() {
                     return false;
                 }
-                self.namespace.delete("liveclusters", "live");
+                if self.namespace.find("liveclusters", "live").is_some() {
+                    self.namespace.delete("liveclusters", "live");
+                }
                 self.left().is_empty()
             }
             Phase::Together => self.left().is_empty(),
