@@ -58,7 +58,7 @@ pub(super) async fn apply(
             }
         }
     };
-    watch_secret(room, ctx, seen);
+    watch_secret(room, ctx, seen, checked.key.is_ok());
     let node = match put {
         None => Node::NotAsked,
         Some((id, put)) => put_room(room, ctx, &observed, &id, &put).await,
@@ -124,14 +124,15 @@ async fn create(room: &LiveRoom, ctx: &Ctx, name: &str, key: &PublishKey) -> Res
     Ok(created.resource_version().unwrap_or_default())
 }
 
-fn watch_secret(room: &LiveRoom, ctx: &Ctx, seen: Option<String>) {
+fn watch_secret(room: &LiveRoom, ctx: &Ctx, seen: Option<String>, is_usable: bool) {
     let source = KeySource::of(room);
     let want = Want {
         secret: SecretRef {
             namespace: room.namespace().unwrap_or_default(),
             name: source.secret,
         },
-        pace: if source.is_generated {
+        // A Secret that is in our way may be one that is just being taken away.
+        pace: if source.is_generated && is_usable {
             Pace::Slow
         } else {
             Pace::Soon
@@ -153,7 +154,7 @@ async fn put_room(
     let node = observed.node.as_ref().filter(|node| node.connected);
     let (Some(node), Some(client)) = (node, ctx.watches.client(&cluster)) else {
         let name = cluster.name;
-        return Node::Unreachable(format!(
+        return Node::Away(format!(
             "no node of LiveCluster {name} answers; see its status and its pods"
         ));
     };

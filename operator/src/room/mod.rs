@@ -58,7 +58,10 @@ enum Node {
     /// Nothing: there is nothing to tell it yet.
     NotAsked,
     Serves(RoomIs),
+    /// It did not answer this time.
     Unreachable(String),
+    /// There is none; its coming is told.
+    Away(String),
     /// In the node's own words.
     Refused(String),
 }
@@ -94,7 +97,7 @@ async fn make(room: &LiveRoom, ctx: &Ctx) -> Result<Action, Error> {
     apply::tell(room, ctx, &outcome, status).await?;
     Ok(match outcome.node {
         Node::Refused(_) | Node::Unreachable(_) => ctx.backoff.failed(room),
-        Node::NotAsked | Node::Serves(_) => {
+        Node::NotAsked | Node::Away(_) | Node::Serves(_) => {
             ctx.backoff.forget(&ObjectRef::from_obj(room));
             Action::requeue(resync())
         }

@@ -78,7 +78,7 @@ pub(super) fn verdict(outcome: &Outcome) -> Verdict {
         Node::Refused(words) => Verdict::Refused {
             message: format!("the node refuses the room and is asked again: {words}"),
         },
-        Node::Unreachable(cause) => Verdict::Unreachable {
+        Node::Unreachable(cause) | Node::Away(cause) => Verdict::Unreachable {
             message: cause.clone(),
         },
         Node::NotAsked => Verdict::Unreachable {
