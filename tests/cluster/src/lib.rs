@@ -41,6 +41,6 @@ pub use namespace::Namespace;
 pub use objects::{Objects, wait_for_objects};
 pub use operator::{Operator, operator_binary};
 pub use outage::Outage;
-pub use product::{SYSTEM, condition, reached, url};
+pub use product::{SYSTEM, reached, url};
 pub use stage::{PATIENCE_S, Stage};
 pub use writes::Write;

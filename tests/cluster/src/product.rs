@@ -7,7 +7,7 @@ use isocast_harness::{repository, wait};
 use serde_json::Value;
 
 use crate::stage::PATIENCE_S;
-use crate::{Lab, Namespace, image_archive};
+use crate::{Condition, Lab, Namespace, image_archive, is_ready};
 
 /// Where the README puts the operator.
 pub const SYSTEM: &str = "isocast-system";
@@ -65,8 +65,7 @@ impl Namespace {
     /// If it is not in time.
     pub fn wait_until_ready(&self, object: &str) -> Value {
         self.wait_for(&format!("{object} ready"), PATIENCE_S, &[object], |is| {
-            is["status"]["observedGeneration"] == is["metadata"]["generation"]
-                && condition(is, "Ready")["status"] == "True"
+            is_ready(is)
         })
     }
 
@@ -77,10 +76,9 @@ impl Namespace {
     pub fn wait_for_reason(&self, object: &str, type_: &str, reason: &str) -> String {
         let what = format!("{object} {type_} for {reason}");
         let is = self.wait_for(&what, PATIENCE_S, &[object], |is| {
-            condition(is, type_)["reason"] == reason
+            Condition::of(is, type_).reason == reason
         });
-        let message = condition(&is, type_)["message"].as_str();
-        message.unwrap_or_default().to_owned()
+        Condition::of(&is, type_).message
     }
 
     /// How long kubectl waits until an object is ready.
@@ -130,15 +128,6 @@ impl Namespace {
         let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
         (uid.to_owned(), restarts.sum())
     }
-}
-
-/// A condition of an object; null where it has none of this type.
-#[must_use]
-pub fn condition<'a>(object: &'a Value, type_: &str) -> &'a Value {
-    let conditions = object["status"]["conditions"].as_array();
-    let mut conditions = conditions.into_iter().flatten();
-    let found = conditions.find(|condition| condition["type"] == type_);
-    found.unwrap_or(&Value::Null)
 }
 
 /// A URL of an object's status, as in `publish` or `http`.

@@ -3,7 +3,7 @@
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
-use isocast_cluster::{Lab, Namespace, PATIENCE_S, condition, reached, url, wait_for_objects};
+use isocast_cluster::{Condition, Lab, Namespace, PATIENCE_S, reached, url, wait_for_objects};
 use isocast_harness::{Peer, Reply, http, repository, wait};
 use isocast_media::rtmp::CallerEvent;
 use serde_json::Value;
@@ -113,7 +113,7 @@ fn with_a_volume_a_room_of_the_api_outlives_the_pod() {
     let empty = rooms.objects();
     serve(&rooms, "volume: {size: 1Gi}");
     let is = rooms.wait_until_ready(CLUSTER);
-    assert_eq!(condition(&is, "RoomsEphemeral")["status"], "False");
+    assert_eq!(Condition::of(&is, "RoomsEphemeral").status, "False");
     let http = url(&is, "http");
     let bearer = format!("Bearer {}", rooms.secret("live-api-token", "token"));
     let headers = [
@@ -153,7 +153,7 @@ fn another_pod(namespace: &Namespace, go: impl FnOnce()) -> Value {
     let began = Instant::now();
     go();
     let pod = namespace.wait_for("another pod", PATIENCE_S, &["pod/live-0"], |pod| {
-        pod["metadata"]["uid"] != *before && condition(pod, "Ready")["status"] == "True"
+        pod["metadata"]["uid"] != *before && Condition::of(pod, "Ready").status == "True"
     });
     println!(
         "{}: another pod after {:?}",

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use isocast_cluster::{
-    Lab, Namespace, Objects, PATIENCE_S, SYSTEM, condition, reached, url, wait_for_objects,
+    Condition, Lab, Namespace, Objects, PATIENCE_S, SYSTEM, reached, url, wait_for_objects,
 };
 use isocast_harness::clip::{AUDIO_PACKETS_IN_10_S, VIDEO_FRAMES_IN_10_S};
 use isocast_harness::{
@@ -217,7 +217,7 @@ fn a_pod_that_goes_comes_back(tv: &Namespace) {
     let began = Instant::now();
     tv.kubectl(&["delete", "pod", "live-0"]);
     tv.wait_for("another pod", PATIENCE_S, &["pod/live-0"], |pod| {
-        pod["metadata"]["uid"] != *uid && condition(pod, "Ready")["status"] == "True"
+        pod["metadata"]["uid"] != *uid && Condition::of(pod, "Ready").status == "True"
     });
     tv.wait_until_ready("livecluster/live");
     let server = reached(&url(&tv.wait_until_ready("liveroom/show"), "publish"));
