@@ -38,10 +38,9 @@ images: build ## Write the images of node and operator into target/images, witho
 
 .PHONY: test
 test: tools images ## Run every test: units, properties, corpora, real players, a browser, a cluster
-	cargo test --locked --workspace --exclude isocast-cluster
-	@# These wait for a cluster more than they work, so they need not wait for each other.
+	cargo test --locked --workspace
+	@# These wait for a cluster more than they work, so many of them run at once.
 	cargo test --locked -p isocast-cluster --test operator -- --test-threads=8
-	cargo test --locked -p isocast-cluster -- --skip operator::
 
 .PHONY: check
 check: tools web ## Check format, lints, licences, banned crates and the page's types
