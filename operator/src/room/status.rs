@@ -57,23 +57,20 @@ impl Verdict {
 }
 
 pub(super) fn verdict(outcome: &Outcome) -> Verdict {
-    let secret = match (&outcome.cluster, &outcome.key) {
+    let (cluster, secret) = match (&outcome.cluster, &outcome.key) {
         (Err(problem), _) | (Ok(_), Err(problem)) => return Verdict::Stalled(problem.clone()),
-        (Ok(_), Ok(Key::Found { secret, .. } | Key::ToMake { secret })) => secret,
+        (Ok(cluster), Ok(Key::Found { secret, .. } | Key::ToMake { secret })) => (cluster, secret),
     };
+    let name = cluster.name_any();
     match &outcome.node {
-        Node::Serves(_)
-            if !outcome
-                .cluster
-                .as_ref()
-                .is_ok_and(|cluster| serves(cluster)) =>
-        {
-            Verdict::ClusterNotReady {
-                message: "the room is made and waits for its LiveCluster to be ready".to_owned(),
-            }
-        }
-        Node::Serves(_) => Verdict::Serving {
+        Node::Serves(_) if serves(cluster) => Verdict::Serving {
             message: format!("publish with the stream key in Secret {secret}"),
+        },
+        Node::Serves(_) => Verdict::ClusterNotReady {
+            message: format!("the room is made and waits for LiveCluster {name} to be ready"),
+        },
+        Node::Away(_) if cluster.spec.replicas == Some(0) => Verdict::ClusterNotReady {
+            message: format!("LiveCluster {name} has replicas 0: nobody is served until it is 1"),
         },
         Node::Refused(words) => Verdict::Refused {
             message: format!("the node refuses the room and is asked again: {words}"),
