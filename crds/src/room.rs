@@ -87,7 +87,7 @@ pub struct ClusterRef {
     .message("publish needs exactly one of keySecretRef and generate"))]
 pub struct Publish {
     /// A key of your own. The Secret's value is the whole `room_<id>_key_<secret>`, where the secret
-    /// part is letters and digits. A change is in force within seconds.
+    /// part is at least 20 letters and digits. A change is in force within seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_secret_ref: Option<KeyRef>,
     /// The operator makes a key and keeps it in the Secret `<name>-stream-key`, under `stream-key`.

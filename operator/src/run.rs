@@ -86,6 +86,7 @@ async fn live(settings: Settings) -> anyhow::Result<()> {
         };
         tokio::select! {
             () = operator.work_everywhere(&stop) => {}
+            () = too_late(&stop) => tracing::warn!("what was under way did not end in time"),
             // Another operator may write from now on: this one does nothing more, not even in order.
             () = lost(leadership.as_ref()) => {
                 stop.cancel();
@@ -103,6 +104,12 @@ async fn live(settings: Settings) -> anyhow::Result<()> {
     }
     tracing::info!("ended");
     done
+}
+
+/// [`END`] after the word to stop.
+async fn too_late(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(END).await;
 }
 
 async fn lost(leadership: Option<&Leadership>) {

@@ -2,8 +2,8 @@
 //!
 //! The operator may not list or watch Secrets, so that it cannot read all of them. It asks for the
 //! metadata alone: what it compares is the resource version, and the data stays where it is. A
-//! Secret with many users is asked for once. There are at most [`GETS_PER_S`] requests a second in
-//! all: 250 Secrets of users can be looked at every 5 s; with more, every look comes later, and a
+//! Secret with many users is asked for once. There are at most [`GETS_PER_S`] requests a second for
+//! each watched namespace, or for all of them together where all are watched: 250 Secrets of users can be looked at every 5 s; with more, every look comes later, and a
 //! thousand of them are looked at every 20 s.
 //!
 //! [`Schedule`] decides whose turn it is and knows no API; [`Poller`]'s one task asks.

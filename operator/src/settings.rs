@@ -1,5 +1,6 @@
 //! What `isocast-operator run` is told, by flags or by the environment, read once.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use clap::{Args, ValueEnum};
@@ -57,19 +58,16 @@ impl Settings {
 
     /// One scope for each namespace, or one (`None`) for all.
     pub(crate) fn scopes(&self) -> Vec<Option<String>> {
-        let named: Vec<_> = self
+        let named: BTreeSet<_> = self
             .namespaces
             .iter()
             .map(|name| name.trim())
             .filter(|name| !name.is_empty())
             .collect();
         if named.is_empty() {
-            vec![None]
-        } else {
-            named
-                .into_iter()
-                .map(|name| Some(name.to_owned()))
-                .collect()
+            return vec![None];
         }
+        let scopes = named.into_iter().map(|name| Some(name.to_owned()));
+        scopes.collect()
     }
 }

@@ -114,9 +114,10 @@ pub(crate) fn start(
     });
     let mut objects = Vec::new();
     for (kind, store, events) in owned {
-        objects.push((kind, store));
+        objects.push((kind, store.clone()));
         let clusters = triggers.clusters.clone();
         tasks.spawn(run(
+            store,
             events,
             stop.clone(),
             async move |object: Told<DynamicObject>| {
@@ -136,10 +137,11 @@ pub(crate) fn start(
     let to = triggers.clone();
     let (rooms_too, mut seen) = (Arc::clone(&caches), HashMap::new());
     tasks.spawn(run(
+        caches.clusters.clone(),
         cluster_events,
         stop.clone(),
         async move |Told(cluster, is_gone): Told<LiveCluster>| {
-            let key = ObjectRef::from_obj(&cluster);
+            let key = ObjectRef::from_obj(&*cluster);
             let of_use = of_use(&cluster, is_gone);
             let before = if is_gone {
                 seen.remove(&key)
@@ -156,6 +158,7 @@ pub(crate) fn start(
     ));
     let (to, all) = (triggers.rooms.clone(), Arc::clone(&caches));
     tasks.spawn(run(
+        caches.rooms.clone(),
         room_events,
         stop.clone(),
         async move |Told(room, _): Told<LiveRoom>| {
@@ -163,11 +166,12 @@ pub(crate) fn start(
             for rival in all.rooms.state_filter(|other| are_rivals(other, &room)) {
                 let _ = to.send(ObjectRef::from_obj(&*rival)).await;
             }
-            let _ = to.send(ObjectRef::from_obj(&room)).await;
+            let _ = to.send(ObjectRef::from_obj(&*room)).await;
         },
     ));
     let to = triggers.clusters.clone();
     tasks.spawn(run(
+        caches.pods.clone(),
         pod_events,
         stop.clone(),
         async move |Told(pod, _): Told<Pod>| {
@@ -182,14 +186,18 @@ pub(crate) fn start(
 }
 
 /// An object that is new, changed or (true) gone.
-struct Told<K>(K, bool);
+struct Told<K>(Arc<K>, bool);
 
+/// Tells what a watch says. A list is told when it is whole, for only then the store has it: before,
+/// whoever is told would look at what was.
 async fn run<K>(
+    store: Store<K>,
     events: impl Stream<Item = watcher::Result<Event<K>>>,
     stop: CancellationToken,
     mut tell: impl AsyncFnMut(Told<K>),
 ) where
-    K: Resource,
+    K: Resource + Clone + 'static,
+    K::DynamicType: Eq + std::hash::Hash + Clone,
 {
     let mut events = std::pin::pin!(events);
     loop {
@@ -198,14 +206,17 @@ async fn run<K>(
             event = events.next() => event,
         };
         match event {
-            Some(Ok(Event::Apply(object) | Event::InitApply(object))) => {
-                tell(Told(object, false)).await
+            Some(Ok(Event::Apply(object))) => tell(Told(Arc::new(object), false)).await,
+            Some(Ok(Event::Delete(object))) => tell(Told(Arc::new(object), true)).await,
+            Some(Ok(Event::Init | Event::InitApply(_))) => {}
+            Some(Ok(Event::InitDone)) => {
+                for object in store.state() {
+                    tell(Told(object, false)).await;
+                }
             }
-            Some(Ok(Event::Delete(object))) => tell(Told(object, true)).await,
-            Some(Ok(Event::Init | Event::InitDone)) => {}
             // The watch begins again by itself, after a pause.
             Some(Err(error)) => {
-                tracing::warn!(kind = std::any::type_name::<K>(), %error, "the API server's watch broke")
+                tracing::warn!(kind = std::any::type_name::<K>(), %error, "the API server's watch broke");
             }
             None => return,
         }
@@ -286,7 +297,8 @@ fn of_use(cluster: &LiveCluster, is_gone: bool) -> u64 {
     let serves = status
         .and_then(|status| status.ready_replicas)
         .is_some_and(|ready| ready > 0);
-    (is_going, serves, urls, protocols).hash(&mut hasher);
+    let is_stopped = cluster.spec.replicas == Some(0);
+    (is_going, is_stopped, serves, urls, protocols).hash(&mut hasher);
     hasher.finish()
 }
 

@@ -12,30 +12,26 @@
 - apiGroups: [isocast.dev]
   resources: [liveclusters/status, liverooms/status]
   verbs: [patch]
-# Owner references that block the owner's deletion: without this, clusters that enforce
-# OwnerReferencesPermissionEnforcement refuse every object of a LiveCluster.
-- apiGroups: [isocast.dev]
-  resources: [liveclusters/finalizers, liverooms/finalizers]
-  verbs: [update]
 # Stream keys and the nodes' tokens, each by its name. Nothing here can list Secrets; they are deleted
 # with their owner, by Kubernetes.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, create, patch]
-# What a LiveCluster consists of: made and changed (both are patch, and the first one create), watched
-# so that a change by others is undone, deleted where the spec wants it no more.
+# What a LiveCluster consists of: made and changed (both are patch, and the first one create; update
+# where others changed what cannot be patched back), watched so that a change by others is undone,
+# deleted where the spec wants it no more.
 - apiGroups: [""]
   resources: [services, configmaps, serviceaccounts]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, update, patch, delete]
 - apiGroups: [apps]
   resources: [statefulsets]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, update, patch, delete]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, update, patch, delete]
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies, ingresses]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, update, patch, delete]
 # Which nodes run and where; an annotation of theirs makes the kubelet deliver a new token at once.
 - apiGroups: [""]
   resources: [pods]

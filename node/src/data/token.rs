@@ -12,6 +12,8 @@ use super::{Error, Secret, private, random};
 
 /// A wrong token makes the file be read again no more often than this.
 const READ_EVERY: Duration = Duration::from_secs(1);
+/// A token that was taken back opens nothing any more after so long.
+const TRUSTED: Duration = Duration::from_secs(5);
 
 /// Where a token is.
 #[derive(Clone, Debug)]
@@ -84,15 +86,14 @@ impl Token {
         }
     }
 
-    /// Whether this is the token. One that is not may be newer than what was read, so the file is
-    /// read again; whoever asks meanwhile waits for that.
+    /// Whether this is the token. One that is not may be newer than what was read, and one that is
+    /// may have been taken back, so the file is read again; whoever asks meanwhile waits for that.
     pub(crate) async fn is(&self, presented: &str) -> bool {
         let mut known = self.known.lock().await;
-        if known.is(presented) {
-            return true;
-        }
-        if known.read_at.elapsed() < READ_EVERY {
-            return false;
+        let is_known = known.is(presented);
+        let good_for = if is_known { TRUSTED } else { READ_EVERY };
+        if known.read_at.elapsed() < good_for {
+            return is_known;
         }
         known.read_at = Instant::now();
         let file = self.file.clone();
@@ -153,6 +154,19 @@ mod tests {
         advance(READ_EVERY).await;
         assert!(token.is(NEW).await);
         assert!(!token.is(OLD).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_was_taken_back_counts_no_more_though_nobody_uses_the_new_one() {
+        let scratch = Scratch::new();
+        scratch.write("token", OLD.as_bytes());
+        let file = mounted(&scratch);
+        let token = Token::new(file.clone(), file.read_existing().expect("there"));
+        scratch.write("token", NEW.as_bytes());
+        assert!(token.is(OLD).await, "for a moment");
+        advance(TRUSTED).await;
+        assert!(!token.is(OLD).await);
+        assert!(token.is(NEW).await);
     }
 
     #[tokio::test(start_paused = true)]

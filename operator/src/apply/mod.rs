@@ -112,7 +112,11 @@ impl Writer {
             // Not forced: where somebody has just made the object otherwise, that is a conflict.
             Step::Create(object) => self.apply(object, false).await.map(Some),
             Step::Change { from, to } => match self.apply(to, true).await {
-                Err(Error::Refused { .. }) => self.replace(from, to).await.map(Some),
+                Err(refused @ Error::Refused { .. }) => match self.replace(from, to).await {
+                    // What was wrong at first says more.
+                    Err(Error::Refused { .. } | Error::Forbidden { .. }) => Err(refused),
+                    done => done.map(Some),
+                },
                 done => done.map(Some),
             },
             Step::Delete(object) => self.delete(object).await.map(|()| None),

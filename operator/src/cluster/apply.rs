@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use futures_util::future::try_join_all;
 use isocast_crds::{LiveCluster, LiveClusterStatus};
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, EvictParams, Patch, PatchParams, Preconditions};
@@ -13,9 +14,9 @@ use serde_json::json;
 use super::desired::{Home, desired};
 use super::observe::Observed;
 use super::status::{Verdict, verdict};
-use super::tokens::Tokens;
-use super::validate::Valid;
-use super::{Applied, Ctx, Outcome, pods};
+use super::tokens::{Token, Tokens};
+use super::validate::{Valid, names};
+use super::{Applied, Ctx, Outcome, pods, status};
 use crate::apply::{Error, Kind, NotOwned, Object, Step, Writer, steps, within};
 use crate::names::{FIELD_MANAGER, INTERNAL_PORT, TOKENS};
 use crate::node::{NodeAddress, Watches};
@@ -66,6 +67,7 @@ pub(super) async fn apply(
         services: services.filter_map(Object::read).collect(),
         live_rooms: ctx.watches.live_count(&ObjectRef::from_obj(cluster)),
         labelled: std::mem::take(&mut observed.pods),
+        pod_trouble: None,
         valid,
         tokens,
         stateful_set,
@@ -150,19 +152,34 @@ fn watch_tokens(cluster: &LiveCluster, valid: &Valid, ctx: &Ctx, secrets: Vec<Ob
 }
 
 /// The operator stays in touch with the one node that there is.
-pub(super) fn watch_node(cluster: &LiveCluster, applied: &Applied, watches: &Watches) {
-    let address = applied
-        .pods()
-        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-        .find_map(|pod| {
-            let ip: IpAddr = pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?;
-            Some(NodeAddress {
-                pod: pod.name_any(),
-                ip,
-                port: INTERNAL_PORT,
-                token: applied.tokens.admin.secret().clone(),
-            })
-        });
+pub(super) fn watch_node(cluster: &LiveCluster, observed: &Observed, watches: &Watches) {
+    let names = names(cluster);
+    let uid = cluster.uid().unwrap_or_default();
+    let set = observed.objects.iter().find(|object| {
+        object.kind == Kind::StatefulSet
+            && object.name() == names.main()
+            && object.is_controlled_by(&uid)
+    });
+    let set: Option<StatefulSet> = set.and_then(Object::read);
+    let pods = set.iter().flat_map(|set| pods::of(set, &observed.pods));
+    let mut present = pods.filter(|pod| pod.metadata.deletion_timestamp.is_none());
+    let address = present.find_map(|pod| {
+        // A token that is not in its Secret yet is no node's.
+        let Ok(Tokens {
+            admin: Token::Found(token),
+            ..
+        }) = &observed.tokens
+        else {
+            return None;
+        };
+        let ip: IpAddr = pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?;
+        Some(NodeAddress {
+            pod: pod.name_any(),
+            ip,
+            port: INTERNAL_PORT,
+            token: token.clone(),
+        })
+    });
     watches.want(&ObjectRef::from_obj(cluster), address);
 }
 
@@ -173,7 +190,7 @@ pub(super) async fn tell(
     outcome: &Outcome,
     status: LiveClusterStatus,
 ) -> Result<(), Error> {
-    if cluster.status.as_ref() == Some(&status) {
+    if cluster.status.is_some() && status::told(cluster) == status {
         return Ok(());
     }
     let ready = |status: &LiveClusterStatus| {

@@ -31,6 +31,7 @@ use crate::node::Watches;
 use crate::secrets::{Poller, Who};
 use crate::watch::Caches;
 use desired::Home;
+use observe::Observed;
 use tokens::Tokens;
 use validate::{Problem, Valid};
 
@@ -66,6 +67,8 @@ pub(crate) struct Applied {
     labelled: Vec<Arc<Pod>>,
     /// Rooms that are live; `None` while the node does not tell.
     live_rooms: Option<usize>,
+    /// Why a pod could not be replaced, or told of new tokens.
+    pod_trouble: Option<Error>,
 }
 
 impl Applied {
@@ -79,31 +82,57 @@ impl Applied {
 const RESYNC: Duration = Duration::from_secs(300);
 
 pub(crate) async fn reconcile(cluster: Arc<LiveCluster>, ctx: Arc<Ctx>) -> Result<Action, Error> {
-    let timer = ctx.metrics.reconciling("LiveCluster");
+    let key = ObjectRef::from_obj(&*cluster);
     // What is being deleted is taken apart by Kubernetes itself, by its owner references.
-    if cluster.spec.suspend == Some(true) || cluster.metadata.deletion_timestamp.is_some() {
+    if cluster.metadata.deletion_timestamp.is_some() {
+        ctx.watches.want(&key, None);
         return Ok(Action::await_change());
     }
+    let timer = ctx.metrics.reconciling("LiveCluster");
     let namespace = cluster.namespace().unwrap_or_default();
     let writer = Writer::new(ctx.client.clone(), &namespace);
-    let outcome = make(&cluster, &ctx, &writer).await;
-    if let Outcome::Applied(applied) = &outcome {
-        apply::watch_node(&cluster, applied, &ctx.watches);
+    let observed = observe::observe(&cluster, &ctx.caches, &writer).await?;
+    // The nodes are followed whatever becomes of the rest: their rooms depend on it.
+    apply::watch_node(&cluster, &observed, &ctx.watches);
+    if cluster.spec.suspend == Some(true) {
+        return Ok(Action::requeue(RESYNC));
+    }
+    let mut outcome = make(&cluster, &ctx, &writer, observed).await;
+    if let Outcome::Failed(error @ (Error::Conflict { .. } | Error::Unavailable { .. })) = outcome {
+        // What the status says is not taken back for one call that failed.
+        if is_told(&cluster) {
+            return Err(error);
+        }
+        outcome = Outcome::Failed(error);
+    }
+    if let Outcome::Applied(applied) = &mut outcome {
+        applied.pod_trouble = apply::work_on_pods(applied, &ctx).await.err();
     }
     let status = status::status(&cluster, &outcome, Timestamp::now());
     apply::tell(&cluster, &ctx, &outcome, status).await?;
     timer.done();
     match outcome {
-        Outcome::Applied(applied) => {
-            apply::work_on_pods(&applied, &ctx).await?;
-            ctx.backoff.forget(&ObjectRef::from_obj(&*cluster));
-            Ok(Action::requeue(RESYNC))
-        }
+        Outcome::Applied(applied) => match applied.pod_trouble {
+            Some(error) => Err(error),
+            None => {
+                ctx.backoff.forget(&key);
+                Ok(Action::requeue(RESYNC))
+            }
+        },
         // The spec or its surroundings have to change; a change of the surroundings is not always seen.
-        Outcome::Invalid(_) => Ok(Action::await_change()),
+        Outcome::Invalid(_) => Ok(Action::requeue(RESYNC)),
         Outcome::NotOwned(_) => Ok(ctx.backoff.failed(&cluster)),
         Outcome::Failed(error) => Err(error),
     }
+}
+
+/// Whether the status speaks of the spec as it is.
+fn is_told(cluster: &LiveCluster) -> bool {
+    let told = cluster
+        .status
+        .as_ref()
+        .and_then(|status| status.observed_generation);
+    told.is_some() && told == cluster.metadata.generation
 }
 
 /// The LiveCluster is no more: its node is watched no more.
@@ -119,14 +148,10 @@ pub(crate) fn again(cluster: Arc<LiveCluster>, error: &Error, ctx: Arc<Ctx>) -> 
     ctx.backoff.failed(&cluster)
 }
 
-async fn make(cluster: &LiveCluster, ctx: &Ctx, writer: &Writer) -> Outcome {
+async fn make(cluster: &LiveCluster, ctx: &Ctx, writer: &Writer, observed: Observed) -> Outcome {
     let valid = match Valid::of(cluster) {
         Ok(valid) => valid,
         Err(problem) => return Outcome::Invalid(problem),
-    };
-    let observed = match observe::observe(cluster, &ctx.caches, writer).await {
-        Ok(observed) => observed,
-        Err(error) => return Outcome::Failed(error),
     };
     match apply::apply(cluster, ctx, writer, valid, observed).await {
         Ok(outcome) => outcome,

@@ -1,7 +1,7 @@
 //! What a LiveCluster says of itself, computed from what came of it. Pure but for `now`, which the
 //! caller gives.
 
-use isocast_crds::{Effective, LiveCluster, LiveClusterStatus, Urls};
+use isocast_crds::{Effective, LiveCluster, LiveClusterStatus, ServiceType, Urls};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::jiff::Timestamp;
 
@@ -36,7 +36,7 @@ pub(crate) fn status(
     outcome: &Outcome,
     now: Timestamp,
 ) -> LiveClusterStatus {
-    let mut status = cluster.status.clone().unwrap_or_default();
+    let mut status = told(cluster);
     let generation = cluster.metadata.generation.unwrap_or_default();
     status.observed_generation = Some(generation);
     let mut set = |type_, is_true: bool, reason: &str, message: &str| {
@@ -87,6 +87,17 @@ pub(crate) fn status(
         }
         describe(&mut status, applied);
     }
+    status
+}
+
+const TYPES: [&str; 4] = ["Ready", "Reconciling", "Stalled", "RoomsEphemeral"];
+
+/// The status as the operator has told it. Conditions that others have added are theirs.
+pub(crate) fn told(cluster: &LiveCluster) -> LiveClusterStatus {
+    let mut status = cluster.status.clone().unwrap_or_default();
+    status
+        .conditions
+        .retain(|condition| TYPES.contains(&condition.type_.as_str()));
     status
 }
 
@@ -142,7 +153,10 @@ fn pods_verdict(applied: &Applied) -> Verdict {
         .iter()
         .any(|pod| !pods::is_current(pod, &applied.valid))
     {
-        let message = "pods are replaced, one at a time, with what the spec says now".to_owned();
+        let message = match &applied.pod_trouble {
+            Some(error) => format!("the pod stays as it is for now: {error}"),
+            None => "pods are replaced, one at a time, with what the spec says now".to_owned(),
+        };
         return Verdict::Waiting {
             reason: "Replacing",
             message,
@@ -194,11 +208,8 @@ fn describe(status: &mut LiveClusterStatus, applied: &Applied) {
         .find_map(|pod: &Pod| pod.status.as_ref()?.host_ip.clone());
     let now = urls(valid, services, host_ip.as_deref());
     // While a pod starts there is no machine to name: its rooms need not be told of a gap.
-    let before = status
-        .urls
-        .take()
-        .filter(|_| valid.replicas > 0)
-        .unwrap_or_default();
+    let keeps = valid.replicas > 0 && is_node_port(status, valid);
+    let before = status.urls.take().filter(|_| keeps).unwrap_or_default();
     let told = Urls {
         rtmp: now.rtmp.or(before.rtmp),
         http: now.http.or(before.http),
@@ -214,6 +225,15 @@ fn describe(status: &mut LiveClusterStatus, applied: &Applied) {
         hls_window_segments: valid.pod.protocols.hls.map(|hls| hls.window_segments),
         drain_deadline_seconds: Some(valid.pod.drain_deadline_s),
     });
+}
+
+/// Whether the Services were of type NodePort and still are.
+fn is_node_port(status: &LiveClusterStatus, valid: &Valid) -> bool {
+    let before = status
+        .effective
+        .as_ref()
+        .and_then(|effective| effective.service_type.as_deref());
+    valid.service_type() == ServiceType::NodePort && before == Some(ServiceType::NodePort.as_str())
 }
 
 /// The most public address that there is: the Ingress for HTTP, else what the Services got.

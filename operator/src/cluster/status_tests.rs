@@ -31,6 +31,7 @@ fn applied(spec: &str, pods: &[Value]) -> Outcome {
         },
         services: Vec::new(),
         live_rooms: Some(2),
+        pod_trouble: None,
         valid,
     }))
 }

@@ -73,7 +73,7 @@ pub(crate) enum Problem {
         "spec.podOverrides.env: {0} belongs to the operator; only RTMP, HTTP, HUB, HLS, LOG and LIMITS settings can be given"
     )]
     EnvNotYours(String),
-    #[error("spec.podOverrides.env: {0} is said by spec.protocols; remove one of the two")]
+    #[error("spec.podOverrides.env: {0} is for spec.protocols to say; say it there")]
     EnvSaidElsewhere(String),
 }
 
@@ -90,7 +90,7 @@ impl Valid {
         let resources = spec.resources.clone().unwrap_or_default();
         check_amounts(&resources, spec.volume.as_ref())?;
         let overrides = spec.pod_overrides.clone().unwrap_or_default();
-        check_env(&overrides.env, spec.protocols.as_ref())?;
+        check_env(&overrides.env)?;
         let Expose { service, ingress } = spec.expose.clone().unwrap_or_default();
         let network_policy = spec.network_policy.clone().unwrap_or_default();
         Ok(Self {
@@ -235,9 +235,8 @@ fn is_amount(text: &str) -> bool {
         && SUFFIXES.contains(&suffix)
 }
 
-fn check_env(env: &[Env], protocols: Option<&isocast_crds::Protocols>) -> Result<(), Problem> {
+fn check_env(env: &[Env]) -> Result<(), Problem> {
     const YOURS: [&str; 6] = ["RTMP", "HTTP", "HUB", "HLS", "LOG", "LIMITS"];
-    let said_elsewhere = said(protocols);
     for (index, Env { name, .. }) in env.iter().enumerate() {
         let section = name
             .strip_prefix("ISOCAST__")
@@ -245,7 +244,7 @@ fn check_env(env: &[Env], protocols: Option<&isocast_crds::Protocols>) -> Result
         if !section.is_some_and(|(section, key)| YOURS.contains(&section) && !key.is_empty()) {
             return Err(Problem::EnvNotYours(name.clone()));
         }
-        if said_elsewhere.contains(&name.as_str()) {
+        if SAID_ELSEWHERE.contains(&name.as_str()) {
             return Err(Problem::EnvSaidElsewhere(name.clone()));
         }
         if env[..index].iter().any(|earlier| earlier.name == *name) {
@@ -255,26 +254,14 @@ fn check_env(env: &[Env], protocols: Option<&isocast_crds::Protocols>) -> Result
     Ok(())
 }
 
-/// Settings that the spec's own fields say: the environment would silently win over them.
-fn said(protocols: Option<&isocast_crds::Protocols>) -> Vec<&'static str> {
-    let Some(protocols) = protocols else {
-        return Vec::new();
-    };
-    let hls = protocols.hls.clone().unwrap_or_default();
-    let all = [
-        ("ISOCAST__RTMP__PLAY", protocols.rtmp.is_some()),
-        ("ISOCAST__HLS__ENABLED", hls.enabled.is_some()),
-        ("ISOCAST__HLS__TARGET_MS", hls.target_seconds.is_some()),
-        (
-            "ISOCAST__HLS__WINDOW_SEGMENTS",
-            hls.window_segments.is_some(),
-        ),
-    ];
-    all.into_iter()
-        .filter(|(_, said)| *said)
-        .map(|(name, _)| name)
-        .collect()
-}
+/// Settings that the spec has fields for: the environment would silently win over them, and over
+/// what the status tells.
+const SAID_ELSEWHERE: [&str; 4] = [
+    "ISOCAST__RTMP__PLAY",
+    "ISOCAST__HLS__ENABLED",
+    "ISOCAST__HLS__TARGET_MS",
+    "ISOCAST__HLS__WINDOW_SEGMENTS",
+];
 
 #[cfg(test)]
 mod tests {
@@ -328,13 +315,13 @@ mod tests {
                 Problem::EnvTwice("ISOCAST__HUB__HOLD_S".into()),
             ),
             (
-                "{image: i, protocols: {hls: {targetSeconds: 4}}, podOverrides: {env: [{name: ISOCAST__HLS__TARGET_MS, value: '2500'}]}}",
+                "{image: i, podOverrides: {env: [{name: ISOCAST__HLS__TARGET_MS, value: '2500'}]}}",
                 Problem::EnvSaidElsewhere("ISOCAST__HLS__TARGET_MS".into()),
             ),
         ] {
             assert_eq!(valid(spec).err(), Some(expected), "{spec}");
         }
-        valid("{image: i, podOverrides: {env: [{name: ISOCAST__HLS__TARGET_MS, value: '2500'}]}}")
+        valid("{image: i, podOverrides: {env: [{name: ISOCAST__HLS__IDLE_S, value: '60'}]}}")
             .expect("valid");
     }
 

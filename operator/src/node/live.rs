@@ -148,6 +148,7 @@ impl Watches {
         };
         let watch = Watch {
             key: key.clone(),
+            pod: node.address.pod.clone(),
             client,
             picture: Arc::clone(&node.picture),
             changed: self.changed.clone(),
@@ -276,7 +277,7 @@ mod tests {
         watches.want(&key(), Some(node.address("c-0", "t")));
         let connection = node.connection().await;
         connection
-            .tell(r#"{"type":"hello","node_id":"n","version":"1","store_id":"s1"}"#)
+            .tell(r#"{"type":"hello","node_id":"c-0","version":"1","store_id":"s1"}"#)
             .await;
         connection
             .tell(r#"{"type":"live","room":"a","since_ms":5}"#)
@@ -338,7 +339,7 @@ mod tests {
 
         let connection = node.connection().await;
         connection
-            .tell(r#"{"type":"hello","node_id":"n","version":"1","store_id":"s2"}"#)
+            .tell(r#"{"type":"hello","node_id":"c-0","version":"1","store_id":"s2"}"#)
             .await;
         connection.tell(r#"{"type":"synced"}"#).await;
         assert_eq!(next(&mut changes).await, Changed::Node(key()));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use isocast_admin::{RoomId, WatchLine, random};
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::client::Client;
@@ -15,6 +15,8 @@ use super::live::{Changed, Key, lock};
 
 /// A node says something every 5 s; one that has been silent for three times that is not there.
 pub(super) const SILENCE: Duration = Duration::from_secs(15);
+/// A watch that has lasted so long was a good one.
+const LASTING: Duration = Duration::from_secs(30);
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_LAST: Duration = Duration::from_secs(5);
 /// A line is an id of 64 and a time, or a node's three names.
@@ -24,6 +26,8 @@ const ROOMS_MAX: usize = 100_000;
 
 pub(super) struct Watch {
     pub(super) key: Key,
+    /// The pod that is to answer: its address may be another one's by now.
+    pub(super) pod: String,
     pub(super) client: Client,
     pub(super) picture: Arc<Mutex<Picture>>,
     pub(super) changed: mpsc::Sender<Changed>,
@@ -40,6 +44,8 @@ enum Broken {
     Cut(#[from] hyper::Error),
     #[error("the node has said nothing for {} s", SILENCE.as_secs())]
     Silent,
+    #[error("another node answers at the address of {0}")]
+    Another(String),
     #[error("the node says what is no watch: {0}")]
     Malformed(String),
 }
@@ -63,13 +69,17 @@ impl Watch {
     async fn follow(&self) {
         let mut failures = 0;
         loop {
+            let began = Instant::now();
             let broken = match self.listen().await {
                 Err(broken) => broken,
                 Ok(never) => match never {},
             };
             if lock(&self.picture).lose() {
                 tracing::warn!(livecluster = %self.key, %broken, "no word from the node any more");
-                failures = 0;
+                // A node that breaks off again and again is not asked as often as it likes.
+                if began.elapsed() >= LASTING {
+                    failures = 0;
+                }
                 self.announce(Changed::Node(self.key.clone())).await;
             } else {
                 tracing::debug!(livecluster = %self.key, %broken, failures, "no word from the node");
@@ -90,6 +100,11 @@ impl Watch {
                 continue;
             };
             for line in lines.take(&bytes)? {
+                if let WatchLine::Hello(node) = &line
+                    && node.node_id != self.pod
+                {
+                    return Err(Broken::Another(self.pod.clone()));
+                }
                 self.hear(line, &mut heard).await?;
             }
         }

@@ -69,9 +69,10 @@ pub(super) fn verdict(outcome: &Outcome) -> Verdict {
         Node::Serves(_) => Verdict::ClusterNotReady {
             message: format!("the room is made and waits for LiveCluster {name} to be ready"),
         },
-        Node::Away(_) if cluster.spec.replicas == Some(0) => Verdict::ClusterNotReady {
+        Node::Away(_) if cluster.spec.replicas == Some(0) => Verdict::Stalled(Problem {
+            reason: "ClusterStopped",
             message: format!("LiveCluster {name} has replicas 0: nobody is served until it is 1"),
-        },
+        }),
         Node::Refused(words) => Verdict::Refused {
             message: format!("the node refuses the room and is asked again: {words}"),
         },
@@ -94,7 +95,7 @@ fn serves(cluster: &LiveCluster) -> bool {
 }
 
 pub(super) fn status(room: &LiveRoom, outcome: &Outcome, now: Timestamp) -> LiveRoomStatus {
-    let before = room.status.clone().unwrap_or_default();
+    let before = said(room);
     let generation = room.metadata.generation.unwrap_or_default();
     let mut conditions = before.conditions;
     for (type_, (status, reason, message)) in answers(outcome) {
@@ -112,6 +113,24 @@ pub(super) fn status(room: &LiveRoom, outcome: &Outcome, now: Timestamp) -> Live
         key: cluster.and_then(|_| key(outcome).or(before.key)),
         live: cluster.and_then(|_| live(&outcome.live)),
     }
+}
+
+const TYPES: [&str; 6] = [
+    "Ready",
+    "Reconciling",
+    "Stalled",
+    "ClusterAccepted",
+    "KeyReady",
+    "Live",
+];
+
+/// The status as the operator has told it. Conditions that others have added are theirs.
+pub(super) fn said(room: &LiveRoom) -> LiveRoomStatus {
+    let mut status = room.status.clone().unwrap_or_default();
+    status
+        .conditions
+        .retain(|condition| TYPES.contains(&condition.type_.as_str()));
+    status
 }
 
 type Answer = (Status, &'static str, String);

@@ -87,7 +87,7 @@ impl World {
         );
         let connection = node.connection().await;
         connection
-            .tell(r#"{"type":"hello","node_id":"n","version":"1","store_id":"s"}"#)
+            .tell(r#"{"type":"hello","node_id":"c-0","version":"1","store_id":"s"}"#)
             .await;
         connection.tell(r#"{"type":"synced"}"#).await;
         changes.recv().await.expect("it is connected");

@@ -184,7 +184,7 @@ fn an_installed_operator_may_do_its_work_and_no_more() {
         "watch liveclusters",
         "patch liverooms",
         "patch liverooms --subresource=status",
-        "update liveclusters --subresource=finalizers",
+        "update services",
         "get secrets/show-stream-key",
         "create statefulsets.apps",
         "create pods --subresource=eviction",
