@@ -321,3 +321,47 @@ fn are_rivals(one: &LiveRoom, other: &LiveRoom) -> bool {
         && one.spec.cluster_ref == other.spec.cluster_ref
         && id(one) == id(other)
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::room::tests::room;
+
+    #[tokio::test]
+    async fn more_objects_than_a_queue_holds_are_told_once_the_list_is_whole() {
+        let count = QUEUE_MAX + 1;
+        let listed = (0..count).map(|number| {
+            let room = room(
+                &format!("r{number}"),
+                serde_json::json!({}),
+                serde_json::json!({}),
+            );
+            Event::InitApply(room)
+        });
+        let listed = std::iter::once(Event::Init).chain(listed);
+        let events: Vec<_> = listed.chain([Event::InitDone]).map(Ok).collect();
+        let (reader, writer) = store();
+        let events = stream::iter(events).reflect(writer);
+        let (told, mut heard) = mpsc::channel(QUEUE_MAX);
+        let telling = tokio::spawn(run(
+            reader.clone(),
+            events,
+            CancellationToken::new(),
+            async move |Told(room, _): Told<LiveRoom>| {
+                let _ = told.send(room.name_any()).await;
+            },
+        ));
+        // Nobody hears anything before the store is whole.
+        let second = std::time::Duration::from_secs(1);
+        let ready = timeout(second, reader.wait_until_ready()).await;
+        ready.expect("in time").expect("whole");
+        for _ in 0..count {
+            let name = heard.recv().await.expect("all are told");
+            assert!(reader.get(&ObjectRef::new(&name).within("n")).is_some());
+        }
+        telling.await.expect("it ends with the events");
+    }
+}

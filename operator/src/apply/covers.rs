@@ -1,8 +1,9 @@
 //! Whether an object already is as it is to be.
 //!
 //! The API server fills in defaults, and others may add what is theirs (a load balancer's
-//! annotation, a sidecar). So the live object may have more than was asked for; it may not have
-//! less, or something else.
+//! annotation). So the live object may have more than was asked for; it may not have less, or
+//! something else. Lists and selectors of a spec are whole: a further port, container or selector is
+//! no addition but another thing.
 
 use serde_json::Value;
 
@@ -46,6 +47,17 @@ fn collect<'a>(
             for (key, wanted) in wanted {
                 collect(&format!("{path}.{key}"), live.get(key), wanted, max, found);
             }
+            if is_whole(path) {
+                let extra = live.iter().filter(|(key, _)| !wanted.contains_key(*key));
+                found.extend(extra.take(max - found.len().min(max)).map(|(key, live)| {
+                    let path = format!("{path}.{key}");
+                    (
+                        path.trim_start_matches('.').to_owned(),
+                        Some(live),
+                        &Value::Null,
+                    )
+                }));
+            }
         }
         (Some(Value::Array(live)), Value::Array(wanted)) => {
             collect_items(path, live, wanted, max, found);
@@ -70,17 +82,30 @@ fn collect_items<'a>(
         };
         collect(&format!("{path}[{index}]"), same_item, item, max, found);
     }
+    let is_strange = |live: &Value| match key {
+        Some(key) => {
+            path.starts_with(".spec")
+                && !wanted.iter().any(|wanted| wanted.get(key) == live.get(key))
+        }
+        None => false,
+    };
     // A list without keys is whole or not.
-    if key.is_none()
-        && let Some(extra) = live.get(wanted.len())
-        && found.len() < max
-    {
-        found.push((
-            format!("{path}[{}]", wanted.len()),
-            Some(extra),
-            &Value::Null,
-        ));
-    }
+    let rest = if key.is_none() {
+        live.get(wanted.len()..).unwrap_or_default()
+    } else {
+        &[]
+    };
+    let extra = live.iter().filter(|live| is_strange(live)).chain(rest);
+    let room = max - found.len().min(max);
+    found.extend(extra.take(room).map(|live| {
+        let path = format!("{}[+]", path.trim_start_matches('.'));
+        (path, Some(live), &Value::Null)
+    }));
+}
+
+/// Maps that decide who is meant: an entry more is something else.
+pub(super) fn is_whole(path: &str) -> bool {
+    path.ends_with("elector") || path.ends_with("electors") || path.ends_with(".matchLabels")
 }
 
 /// The field by which the items of both lists are told apart, if there is one.
@@ -175,10 +200,30 @@ mod tests {
             (json!({"l": [1, 2]}), json!({"l": [1]}), false),
             (json!({"l": [1]}), json!({"l": [1, 2]}), false),
             (json!({"l": [2, 1]}), json!({"l": [1, 2]}), false),
-            // Items with a key may stand in another order and have company.
+            // Items with a key may stand in another order, and outside of a spec have company.
             (
                 json!({"l": [{"name": "side"}, {"name": "a", "x": 1, "default": true}]}),
                 json!({"l": [{"name": "a", "x": 1}]}),
+                true,
+            ),
+            (
+                json!({"spec": {"l": [{"name": "b"}, {"name": "a", "default": true}]}}),
+                json!({"spec": {"l": [{"name": "a"}, {"name": "b"}]}}),
+                true,
+            ),
+            (
+                json!({"spec": {"l": [{"name": "side"}, {"name": "a"}]}}),
+                json!({"spec": {"l": [{"name": "a"}]}}),
+                false,
+            ),
+            (
+                json!({"spec": {"selector": {"a": "1", "b": "2"}}}),
+                json!({"spec": {"selector": {"a": "1"}}}),
+                false,
+            ),
+            (
+                json!({"spec": {"selector": {"a": "1"}}}),
+                json!({"spec": {"selector": {"a": "1"}}}),
                 true,
             ),
             (

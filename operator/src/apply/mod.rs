@@ -15,6 +15,7 @@ use kube::{Client, ResourceExt};
 use serde_json::Value;
 use tokio::time::timeout;
 
+use covers::covers;
 pub(crate) use covers::differences;
 pub(crate) use object::{Kind, Object};
 pub(crate) use steps::{NotOwned, Step, steps};
@@ -111,15 +112,31 @@ impl Writer {
         match step {
             // Not forced: where somebody has just made the object otherwise, that is a conflict.
             Step::Create(object) => self.apply(object, false).await.map(Some),
-            Step::Change { from, to } => match self.apply(to, true).await {
-                Err(refused @ Error::Refused { .. }) => match self.replace(from, to).await {
-                    // What was wrong at first says more.
-                    Err(Error::Refused { .. } | Error::Forbidden { .. }) => Err(refused),
-                    done => done.map(Some),
-                },
-                done => done.map(Some),
-            },
+            Step::Change { from, to } => self.change(from, to).await.map(Some),
             Step::Delete(object) => self.delete(object).await.map(|()| None),
+        }
+    }
+
+    async fn change(&self, live: &Object, wanted: &Object) -> Result<Object, Error> {
+        let refused = match self.apply(wanted, true).await {
+            Ok(applied) if covers(applied.value(), wanted.value()) => return Ok(applied),
+            // Others have put in what does not go by applying.
+            Ok(applied) => {
+                let replaced = self.replace(&applied, wanted).await?;
+                return if covers(replaced.value(), wanted.value()) {
+                    Ok(replaced)
+                } else {
+                    let what = format!("{wanted}, by somebody who does so each time,");
+                    Err(Error::Conflict { what })
+                };
+            }
+            Err(refused @ Error::Refused { .. }) => refused,
+            Err(error) => return Err(error),
+        };
+        match self.replace(live, wanted).await {
+            // What was wrong at first says more.
+            Err(Error::Refused { .. } | Error::Forbidden { .. }) => Err(refused),
+            done => done,
         }
     }
 

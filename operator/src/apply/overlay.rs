@@ -1,22 +1,28 @@
-//! What an object of ours becomes where applying it is refused.
+//! What an object of ours becomes where applying it is not enough.
 //!
-//! Server-side apply merges lists by key. Where somebody has changed the key of an item (the port of
-//! a Service), our item is added beside theirs, and the two do not go together. Then the whole lists
-//! are written.
+//! Server-side apply merges lists by key and maps by entry, and takes nothing away that others have
+//! put in: a further port or selector would stay. Where applying is refused for that, or does not
+//! help, the whole lists and selectors are written.
 
 use serde_json::Value;
 
-use super::covers::key_of;
+use super::covers::{is_whole, key_of};
 
 /// `live` with all that `wanted` says; lists have the items of `wanted` and no others. What the API
 /// server has filled into an item of the same name (a node port) stays.
 pub(super) fn overlay(live: &Value, wanted: &Value) -> Value {
+    at("", live, wanted)
+}
+
+fn at(path: &str, live: &Value, wanted: &Value) -> Value {
     match (live, wanted) {
+        (Value::Object(_), Value::Object(_)) if is_whole(path) => wanted.clone(),
         (Value::Object(live), Value::Object(wanted)) => {
             let mut fields = live.clone();
             for (key, wanted) in wanted {
                 let live = live.get(key).unwrap_or(&Value::Null);
-                fields.insert(key.clone(), overlay(live, wanted));
+                let whole = at(&format!("{path}.{key}"), live, wanted);
+                fields.insert(key.clone(), whole);
             }
             Value::Object(fields)
         }
@@ -28,7 +34,7 @@ pub(super) fn overlay(live: &Value, wanted: &Value) -> Value {
             };
             let items = wanted
                 .iter()
-                .map(|item| overlay(same(item).unwrap_or(&Value::Null), item));
+                .map(|item| at(path, same(item).unwrap_or(&Value::Null), item));
             Value::Array(items.collect())
         }
         _ => wanted.clone(),

@@ -318,6 +318,12 @@ where
     match within(&name, api.patch(&name, &params, &Patch::Apply(asked))).await {
         Ok(next) => Ok((live, next)),
         Err(Error::Refused { message, .. }) => Err(Trouble::Given(message)),
+        Err(Error::Conflict { .. }) if live.is_none() => {
+            let namespace = asked.namespace().unwrap_or_default();
+            Err(Trouble::Given(format!(
+                "there is no namespace {namespace}, or the definitions are not installed"
+            )))
+        }
         Err(error) => Err(Trouble::Other(error.into())),
     }
 }

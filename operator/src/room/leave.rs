@@ -52,6 +52,10 @@ pub(super) async fn leave(room: &LiveRoom, ctx: &Ctx) -> Result<Action, Error> {
             }
         }
     }
+    if room.spec.suspend == Some(true) {
+        let note = "deleted while suspended: the room stays in its LiveCluster, and its key still opens it";
+        ctx.events.warning(room, "RoomLeftBehind", note).await;
+    }
     match let_go(room, ctx).await {
         // It is gone, or has changed and is looked at again for that.
         Err(Error::Conflict { .. }) => Ok(Action::requeue(RETRY)),

@@ -73,7 +73,8 @@ pub(super) fn check(room: &LiveRoom, observed: &Observed) -> Checked {
     Checked {
         cluster: accepted(room, id.as_ref(), observed),
         key: match &id {
-            Some(id) => key(room, id, observed.secret.as_ref()),
+            Some(id) => key(room, id, observed.secret.as_ref())
+                .map_err(|problem| with_former(room, problem)),
             None => Err(no_id()),
         },
         id,
@@ -141,6 +142,12 @@ fn key(room: &LiveRoom, id: &RoomId, found: Option<&Secret>) -> Result<Key, Prob
     } else {
         format!("set data key {data_key} of Secret {secret} to room_{id}_key_<letters and digits>")
     };
+    // It may be somebody else's Secret that is named.
+    let choice = if is_generated {
+        remedy.clone()
+    } else {
+        format!("name the right one in spec.publish.keySecretRef, or {remedy}")
+    };
     let Some(found) = found else {
         if is_generated {
             return Ok(Key::ToMake { secret });
@@ -164,7 +171,7 @@ fn key(room: &LiveRoom, id: &RoomId, found: Option<&Secret>) -> Result<Key, Prob
     let Some(ByteString(bytes)) = data.and_then(|data| data.get(&data_key)) else {
         return problem(
             "SecretKeyMissing",
-            format!("Secret {secret} has no data key {data_key}: {remedy}"),
+            format!("Secret {secret} has no data key {data_key}: {choice}"),
         );
     };
     let text = std::str::from_utf8(bytes).unwrap_or_default();
@@ -179,7 +186,7 @@ fn key(room: &LiveRoom, id: &RoomId, found: Option<&Secret>) -> Result<Key, Prob
     if key.room() != id {
         return problem(
             "KeyOfAnotherRoom",
-            format!("the stream key in Secret {secret} is of another room, not of {id}: {remedy}"),
+            format!("the stream key in Secret {secret} is of another room, not of {id}: {choice}"),
         );
     }
     if secret_chars(&key) < SECRET_CHARS_MIN {
@@ -200,6 +207,17 @@ const SECRET_CHARS_MIN: usize = 20;
 fn secret_chars(key: &PublishKey) -> usize {
     let secret = key.reveal().rsplit_once("_key_");
     secret.map_or(0, |(_, secret)| secret.len())
+}
+
+/// A Secret that is broken or gone takes no key away: an encoder that has the former one goes on.
+fn with_former(room: &LiveRoom, mut problem: Problem) -> Problem {
+    if let Some(former) = room.status.as_ref().and_then(|status| status.key.as_ref()) {
+        let fingerprint = &former.fingerprint;
+        problem.message += &format!(
+            "; until there is another, the former key ({fingerprint}) still opens the room"
+        );
+    }
+    problem
 }
 
 fn is_owned(secret: &Secret, room: &LiveRoom) -> bool {
@@ -270,7 +288,7 @@ mod tests {
             (
                 &own,
                 Some((json!(null), json!({}))),
-                "SecretKeyMissing: Secret mine has no data key stream-key: set data key stream-key of Secret mine to room_r_key_<letters and digits>",
+                "SecretKeyMissing: Secret mine has no data key stream-key: name the right one in spec.publish.keySecretRef, or set data key stream-key of Secret mine to room_r_key_<letters and digits>",
             ),
             (
                 &own,
@@ -304,7 +322,7 @@ mod tests {
                     json!(null),
                     json!({"stream-key": "room_r2_key_aZ9aZ9aZ9aZ9aZ9aZ9aZ9"}),
                 )),
-                "KeyOfAnotherRoom: the stream key in Secret mine is of another room, not of r: set ",
+                "KeyOfAnotherRoom: the stream key in Secret mine is of another room, not of r: name the right one in spec.publish.keySecretRef, or set ",
             ),
             (
                 &other,

@@ -29,6 +29,20 @@ fn what_others_change_or_delete_is_put_right() {
             "live-rtmp",
             json!({"spec": {"ports": [{"name": "rtmp", "port": 1936, "targetPort": "rtmp"}]}}),
         ),
+        // What is added is another thing, too: viewers would end nowhere, strangers at the admin API.
+        (
+            "services",
+            "live-http",
+            json!({"spec": {"selector": {"app": "evil"}}}),
+        ),
+        (
+            "services",
+            "live-rtmp",
+            json!({"spec": {"ports": [
+                {"name": "rtmp", "port": 1935, "targetPort": "rtmp"},
+                {"name": "admin", "port": 8081, "targetPort": 8081},
+            ]}}),
+        ),
         (
             "services",
             "live-nodes",
@@ -74,6 +88,13 @@ fn what_others_change_or_delete_is_put_right() {
             });
         }
     }
+    let side =
+        r#"{"spec": {"template": {"spec": {"containers": [{"name": "side", "image": "x"}]}}}}"#;
+    namespace.kubectl(&["patch", "statefulset", "live", "-p", side]);
+    namespace.until("as before", TOLD_S, ("statefulsets", "live"), |set| {
+        let containers = set["spec"]["template"]["spec"]["containers"].as_array();
+        containers.is_some_and(|containers| containers.len() == 1)
+    });
     for (kind, name) in [
         ("services", "live-http"),
         ("configmaps", &*config),
