@@ -40,7 +40,7 @@ images: build ## Write the images of node and operator into target/images, witho
 test: tools images ## Run every test: units, properties, corpora, real players, a browser, a cluster
 	cargo test --locked --workspace
 	@# These wait for a cluster more than they work, so many of them run at once.
-	cargo test --locked -p isocast-cluster --test operator -- --test-threads=8
+	cargo test --locked --workspace --test operator -- --test-threads=8
 
 .PHONY: check
 check: tools web ## Check format, lints, licences, banned crates and the page's types

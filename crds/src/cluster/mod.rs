@@ -156,6 +156,8 @@ pub struct Flv {
 /// A volume of its own for each node.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!isQuantity(self.size) || quantity(self.size).isGreaterThan(quantity('0'))")
+    .message("size must be more than 0"))]
 pub struct Volume {
     /// How large, as in `1Gi`. Ten thousand rooms take some 3 MiB.
     #[schemars(schema_with = "schema::quantity")]
