@@ -80,7 +80,7 @@ fn a_room_whose_node_is_gone_goes_within_a_minute_and_says_what_it_leaves() {
         Condition::of(cluster, "Ready").is("True", "Stopped")
     });
     let told = namespace.until("told", TOLD_S, TALK, |room| {
-        Condition::of(room, "Ready").is("False", "NodeUnreachable")
+        Condition::of(room, "Ready").is("False", "ClusterStopped")
     });
     assert_eq!(Condition::of(&told, "Live").status, "Unknown");
     assert!(told["status"]["key"].is_object(), "the key is still that");
