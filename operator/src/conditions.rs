@@ -1,6 +1,6 @@
 //! Conditions: what a status says, one answer for each question.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
 
 /// The answer to a condition's question.
@@ -39,6 +39,16 @@ pub(crate) fn set(
         Some(place) => list[place] = condition,
         None => list.push(condition),
     }
+}
+
+/// Leaves out what others have added: that is theirs to write.
+pub(crate) fn keep_ours(list: &mut Vec<Condition>, types: &[&str]) {
+    list.retain(|condition| types.contains(&condition.type_.as_str()));
+}
+
+/// Whether a status that has observed this generation speaks of the object as it is.
+pub(crate) fn is_told(observed: Option<i64>, object: &ObjectMeta) -> bool {
+    observed.is_some() && observed == object.generation
 }
 
 impl Status {

@@ -315,7 +315,8 @@ pub(crate) fn id(room: &LiveRoom) -> String {
         .unwrap_or_else(|| room.name_any())
 }
 
-fn are_rivals(one: &LiveRoom, other: &LiveRoom) -> bool {
+/// Whether two LiveRooms ask one LiveCluster for one id.
+pub(crate) fn are_rivals(one: &LiveRoom, other: &LiveRoom) -> bool {
     one.namespace() == other.namespace()
         && one.name_any() != other.name_any()
         && one.spec.cluster_ref == other.spec.cluster_ref

@@ -19,6 +19,7 @@ use crate::apply::{Error, Step, differences, within};
 use crate::cluster::desired::Home;
 use crate::cluster::{self, Planned};
 use crate::run::connect;
+use crate::watch;
 
 /// Manifests are some kilobytes; nobody's memory is to be filled by one.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -267,11 +268,7 @@ fn step(step: &Step) -> Vec<String> {
 }
 
 async fn of_room(room: LiveRoom, client: Option<&Client>) -> Result<Vec<String>, Trouble> {
-    let id = room
-        .spec
-        .stream_name
-        .clone()
-        .unwrap_or_else(|| room.name_any());
+    let id = watch::id(&room);
     RoomId::parse(&id).map_err(|error| Trouble::Given(format!("room id {id}: {error}")))?;
     let Some(client) = client else {
         return Ok(vec!["create LiveRoom".to_owned()]);

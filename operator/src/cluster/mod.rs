@@ -25,6 +25,7 @@ use kube::{Client, ResourceExt};
 
 use crate::apply::{Error, NotOwned, Writer};
 use crate::backoff::Backoff;
+use crate::conditions;
 use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::node::Watches;
@@ -128,11 +129,11 @@ pub(crate) async fn reconcile(cluster: Arc<LiveCluster>, ctx: Arc<Ctx>) -> Resul
 
 /// Whether the status speaks of the spec as it is.
 fn is_told(cluster: &LiveCluster) -> bool {
-    let told = cluster
+    let observed = cluster
         .status
         .as_ref()
         .and_then(|status| status.observed_generation);
-    told.is_some() && told == cluster.metadata.generation
+    conditions::is_told(observed, &cluster.metadata)
 }
 
 /// The LiveCluster is no more: its node is watched no more.

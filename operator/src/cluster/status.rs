@@ -40,40 +40,37 @@ pub(crate) fn status(
     let generation = cluster.metadata.generation.unwrap_or_default();
     status.observed_generation = Some(generation);
     let mut set = |type_, is_true: bool, reason: &str, message: &str| {
-        let word = if is_true { Status::True } else { Status::False };
         conditions::set(
             &mut status.conditions,
             type_,
-            word,
+            Status::of(is_true),
             reason,
             message,
             generation,
             now,
         );
     };
-    let (ready, reconciling, stalled) = match &verdict(outcome) {
-        Verdict::Ready { reason, message } => ((true, *reason, message.clone()), None, None),
-        Verdict::Waiting { reason, message } => (
-            (false, *reason, message.clone()),
-            Some((*reason, message.clone())),
-            None,
-        ),
-        Verdict::Stalled { reason, message } => (
-            (false, *reason, message.clone()),
-            None,
-            Some((*reason, message.clone())),
-        ),
-    };
-    set("Ready", ready.0, ready.1, &ready.2);
-    let or_done = |state: Option<(&'static str, String)>| {
-        let is_true = state.is_some();
-        let (reason, message) = state.unwrap_or(("Done", String::new()));
-        (is_true, reason, message)
-    };
-    let (is_true, reason, message) = or_done(reconciling);
-    set("Reconciling", is_true, reason, &message);
-    let (is_true, reason, message) = or_done(stalled);
-    set("Stalled", is_true, reason, &message);
+    let verdict = verdict(outcome);
+    let (Verdict::Ready { reason, message }
+    | Verdict::Waiting { reason, message }
+    | Verdict::Stalled { reason, message }) = &verdict;
+    set(
+        "Ready",
+        matches!(verdict, Verdict::Ready { .. }),
+        reason,
+        message,
+    );
+    for (type_, is_true) in [
+        ("Reconciling", matches!(verdict, Verdict::Waiting { .. })),
+        ("Stalled", matches!(verdict, Verdict::Stalled { .. })),
+    ] {
+        let (reason, message) = if is_true {
+            (*reason, message.as_str())
+        } else {
+            ("Done", "")
+        };
+        set(type_, is_true, reason, message);
+    }
     if let Outcome::Applied(applied) = outcome {
         if applied.valid.volume.is_none() {
             set(
@@ -95,9 +92,7 @@ const TYPES: [&str; 4] = ["Ready", "Reconciling", "Stalled", "RoomsEphemeral"];
 /// The status as the operator has told it. Conditions that others have added are theirs.
 pub(crate) fn told(cluster: &LiveCluster) -> LiveClusterStatus {
     let mut status = cluster.status.clone().unwrap_or_default();
-    status
-        .conditions
-        .retain(|condition| TYPES.contains(&condition.type_.as_str()));
+    conditions::keep_ours(&mut status.conditions, &TYPES);
     status
 }
 

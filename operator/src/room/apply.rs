@@ -180,7 +180,7 @@ pub(super) async fn tell(
     outcome: &Outcome,
     status: LiveRoomStatus,
 ) -> Result<(), Error> {
-    if room.status.is_some() && status::said(room) == status {
+    if room.status.is_some() && status::told(room) == status {
         return Ok(());
     }
     let name = room.name_any();

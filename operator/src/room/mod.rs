@@ -22,6 +22,7 @@ use kube::{Client, ResourceExt};
 
 use crate::apply::Error;
 use crate::backoff::Backoff;
+use crate::conditions;
 use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::node::Watches;
@@ -106,11 +107,11 @@ async fn make(room: &LiveRoom, ctx: &Ctx) -> Result<Action, Error> {
 
 /// Whether the status speaks of the spec as it is.
 fn is_told(room: &LiveRoom) -> bool {
-    let told = room
+    let observed = room
         .status
         .as_ref()
         .and_then(|status| status.observed_generation);
-    told.is_some() && told == room.metadata.generation
+    conditions::is_told(observed, &room.metadata)
 }
 
 /// Another try, later and later while it goes on failing.

@@ -11,6 +11,7 @@ use super::Ctx;
 use super::validate::{KeySource, id_of};
 use crate::apply::{Error, within};
 use crate::node::{Live, NodeState};
+use crate::watch;
 
 #[derive(Clone, Debug)]
 pub(super) struct Observed {
@@ -41,8 +42,6 @@ pub(super) fn cluster_of(room: &LiveRoom) -> ObjectRef<LiveCluster> {
 }
 
 pub(super) fn rivals(room: &LiveRoom, ctx: &Ctx) -> Vec<Arc<LiveRoom>> {
-    let (cluster, id) = (cluster_of(room), id_of(room));
-    ctx.rooms.state_filter(|other| {
-        cluster_of(other) == cluster && id_of(other) == id && other.name_any() != room.name_any()
-    })
+    ctx.rooms
+        .state_filter(|other| watch::are_rivals(other, room))
 }

@@ -95,7 +95,7 @@ fn serves(cluster: &LiveCluster) -> bool {
 }
 
 pub(super) fn status(room: &LiveRoom, outcome: &Outcome, now: Timestamp) -> LiveRoomStatus {
-    let before = said(room);
+    let before = told(room);
     let generation = room.metadata.generation.unwrap_or_default();
     let mut conditions = before.conditions;
     for (type_, (status, reason, message)) in answers(outcome) {
@@ -125,11 +125,9 @@ const TYPES: [&str; 6] = [
 ];
 
 /// The status as the operator has told it. Conditions that others have added are theirs.
-pub(super) fn said(room: &LiveRoom) -> LiveRoomStatus {
+pub(super) fn told(room: &LiveRoom) -> LiveRoomStatus {
     let mut status = room.status.clone().unwrap_or_default();
-    status
-        .conditions
-        .retain(|condition| TYPES.contains(&condition.type_.as_str()));
+    conditions::keep_ours(&mut status.conditions, &TYPES);
     status
 }
 

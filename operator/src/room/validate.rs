@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
 use super::observe::Observed;
+use crate::watch;
 
 /// The data key where the spec names none, and of generated Secrets.
 pub(super) const DATA_KEY: &str = "stream-key";
@@ -82,8 +83,7 @@ pub(super) fn check(room: &LiveRoom, observed: &Observed) -> Checked {
 }
 
 pub(super) fn id_of(room: &LiveRoom) -> Option<RoomId> {
-    let name = room.name_any();
-    RoomId::parse(room.spec.stream_name.as_ref().unwrap_or(&name)).ok()
+    RoomId::parse(&watch::id(room)).ok()
 }
 
 /// Of all that ask for one id the oldest has it; of those of one second the first by name.
