@@ -2,13 +2,27 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Who may watch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+/// Who may watch; each opens the room further than the one before.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    clap::ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Playback {
     /// Nobody.
-    #[default]
     Private,
+    /// Whoever has a signed address that has not expired.
+    #[default]
+    Signed,
     /// Everyone, and the room is listed while it is live.
     Public,
 }

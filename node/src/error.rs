@@ -9,7 +9,7 @@ pub(crate) enum Refusal {
     BadRequest(String),
     #[error("this needs a token: send `Authorization: Bearer …`")]
     Unauthorized,
-    /// Said of a private room and of one that does not exist.
+    /// Said of a room that is not for everyone and of one that does not exist.
     #[error("this room is not open to viewers")]
     PlaybackDenied,
     #[error("there is no such room")]

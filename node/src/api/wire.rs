@@ -139,8 +139,8 @@ mod tests {
                 r#"{"id":"a","playback":"private","on_conflict":"takeover"}"#,
                 Some(CreateRoom {
                     id: Some(id("a")),
+                    playback: Playback::Private,
                     on_conflict: OnConflict::Takeover,
-                    ..CreateRoom::default()
                 }),
             ),
             (r#"{"id":"room_a"}"#, None),
@@ -186,7 +186,7 @@ mod tests {
         let request = CreateRoom::default();
         assert_eq!(
             serde_json::to_value(&request).expect("JSON"),
-            json!({"playback": "private", "on_conflict": "refuse"})
+            json!({"playback": "signed", "on_conflict": "refuse"})
         );
     }
 }

@@ -84,7 +84,7 @@ fn wrong_usage_is_one_line_and_exit_2() {
         ),
         (
             &["room", "create", "--playback", "open"],
-            "error: invalid value 'open' for '--playback <PLAYBACK>' [possible values: private, public]\n",
+            "error: invalid value 'open' for '--playback <PLAYBACK>' [possible values: private, signed, public]\n",
         ),
         (
             &["config", "check", "--set", "hls.idle_s=1"],
@@ -268,7 +268,7 @@ fn rooms_without_a_node() {
 
     let random = json_of(&room(&folder, &["create", "--json"]));
     assert_eq!(random["room"]["id"].as_str().map(str::len), Some(12));
-    assert_eq!(random["room"]["playback"], "private");
+    assert_eq!(random["room"]["playback"], "signed");
 
     let list = json_of(&room(&folder, &["list", "--json"]));
     assert_eq!(list["rooms"].as_array().map(Vec::len), Some(2));
@@ -307,7 +307,7 @@ fn a_key_is_shown_to_people_and_kept_in_a_file_otherwise() {
 
     let piped = run(&["room", "create", "a", "--data-dir", folder]);
     let expected = format!(
-        "room a created (playback private, on conflict refuse)\nstream key written to {}\n",
+        "room a created (playback signed, on conflict refuse)\nstream key written to {}\n",
         file.display()
     );
     assert_eq!(
@@ -384,7 +384,7 @@ fn a_secret_that_others_can_read_is_warned_of() {
 #[test]
 fn rooms_through_the_running_node() {
     let a = json!({"id": "a", "playback": "public", "on_conflict": "refuse", "created_at_ms": 5, "key_generation": 1});
-    let b = json!({"id": "b", "playback": "private", "on_conflict": "refuse", "created_at_ms": 6, "key_generation": 1});
+    let b = json!({"id": "b", "playback": "signed", "on_conflict": "refuse", "created_at_ms": 6, "key_generation": 1});
     let created = json!({"room": a, "stream_key": "room_a_key_x"});
     let rotated = json!({"stream_key": "room_a_key_y"});
     let node = Node::start(vec![

@@ -13,7 +13,8 @@ use crate::error::Refusal;
 use crate::hub::{State, Stream};
 use crate::rooms::{Playback, RoomId};
 
-/// Whether everyone may watch this room. A private room and an unknown one get the same answer.
+/// Whether everyone may watch this room. A room that is not for everyone and an unknown one get the
+/// same answer.
 pub(crate) async fn check_playback(app: &App, room: &RoomId) -> Result<(), Refusal> {
     let known = app
         .known_rooms
@@ -25,7 +26,7 @@ pub(crate) async fn check_playback(app: &App, room: &RoomId) -> Result<(), Refus
         })?;
     match known.map(|room| room.playback) {
         Some(Playback::Public) => Ok(()),
-        Some(Playback::Private) | None => Err(Refusal::PlaybackDenied),
+        Some(Playback::Private | Playback::Signed) | None => Err(Refusal::PlaybackDenied),
     }
 }
 

@@ -50,6 +50,7 @@ async fn a_room_is_what_was_asked_for(store: &dyn Rooms) {
     for (at, (playback, on_conflict)) in [
         (Playback::Private, OnConflict::Refuse),
         (Playback::Private, OnConflict::Takeover),
+        (Playback::Signed, OnConflict::Refuse),
         (Playback::Public, OnConflict::Refuse),
         (Playback::Public, OnConflict::Takeover),
     ]
@@ -186,6 +187,10 @@ async fn a_put_room_is_made_then_changed_where_it_differs(store: &dyn Rooms) {
         (Playback::Public, OnConflict::Refuse, &first, 1),
         (Playback::Public, OnConflict::Takeover, &first, 1),
         (Playback::Public, OnConflict::Takeover, &second, 2),
+        (Playback::Signed, OnConflict::Takeover, &second, 2),
+        (Playback::Public, OnConflict::Takeover, &second, 2),
+        (Playback::Private, OnConflict::Refuse, &first, 3),
+        (Playback::Signed, OnConflict::Refuse, &first, 3),
         (Playback::Private, OnConflict::Refuse, &first, 3),
     ] {
         let asked = NewRoom {
@@ -208,11 +213,12 @@ async fn a_put_room_is_made_then_changed_where_it_differs(store: &dyn Rooms) {
         assert_eq!(put, expected);
         assert!(put.has_changed());
         assert_eq!(put.has_new_key(), before.key_generation != generation);
-        assert_eq!(
-            put.is_closed_to_viewers(),
-            playback == Playback::Private,
-            "it was public before"
+        let closes = matches!(
+            (before.playback, playback),
+            (Playback::Public, Playback::Signed | Playback::Private)
+                | (Playback::Signed, Playback::Private)
         );
+        assert_eq!(put.is_closed_to_viewers(), closes, "{put:?}");
         assert_eq!(
             store.get(&room.id).await.expect("answers"),
             Some(room.clone())

@@ -91,10 +91,10 @@ impl Put {
         before.is_some_and(|generation| generation != self.room.key_generation)
     }
 
-    /// Whether everyone could watch, and now nobody can.
+    /// Whether somebody who could watch now cannot.
     pub(crate) fn is_closed_to_viewers(&self) -> bool {
         let before = self.before.as_ref().map(|room| room.playback);
-        before == Some(Playback::Public) && self.room.playback == Playback::Private
+        before.is_some_and(|before| before > self.room.playback)
     }
 }
 

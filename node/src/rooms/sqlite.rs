@@ -260,6 +260,11 @@ fn migrations() -> Migrator {
             "store",
             include_str!("../../../migrations/sqlite/0002_store.sql"),
         ),
+        step(
+            3,
+            "play",
+            include_str!("../../../migrations/sqlite/0003_play.sql"),
+        ),
     ])
 }
 
@@ -281,6 +286,7 @@ fn room(row: &SqliteRow) -> Result<Room, sqlx::Error> {
         id: RoomId::parse(id).map_err(|error| sqlx::Error::Decode(error.into()))?,
         playback: match row.try_get("playback")? {
             "private" => Playback::Private,
+            "signed" => Playback::Signed,
             "public" => Playback::Public,
             other => return Err(sqlx::Error::Decode(format!("playback {other:?}").into())),
         },
@@ -305,6 +311,7 @@ fn key_hash(row: &SqliteRow) -> Result<KeyHash, sqlx::Error> {
 fn playback_word(playback: Playback) -> &'static str {
     match playback {
         Playback::Private => "private",
+        Playback::Signed => "signed",
         Playback::Public => "public",
     }
 }
@@ -393,7 +400,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn rooms_made_before_stores_had_names_are_kept() {
+    async fn rooms_made_by_the_first_release_are_kept() {
         let scratch = Scratch::new();
         let path = scratch.path().join("rooms.sqlite");
         let options = SqliteConnectOptions::new()

@@ -90,11 +90,7 @@ fn rooms_are_made_without_a_node_and_kept_for_it() {
     };
     let key = key_of(&room(&["create", "early", "--json"]));
     assert!(key.starts_with("room_early_key_"));
-    assert!(
-        room(&["list"])
-            .out
-            .contains("early\tprivate\trefuse\tkey 1")
-    );
+    assert!(room(&["list"]).out.contains("early\tsigned\trefuse\tkey 1"));
     assert_ne!(key_of(&room(&["rotate-key", "early", "--json"])), key);
     assert!(room(&["list"]).out.contains("key 2"));
 

@@ -239,7 +239,7 @@ async fn a_new_key_opens_the_room_and_its_publisher_gives_way() {
 }
 
 #[tokio::test]
-async fn viewers_of_a_room_that_becomes_private_are_sent_away() {
+async fn viewers_of_a_room_that_is_closed_are_sent_away() {
     let node = Node::start().await;
     node.put("new", "public", FIRST).await;
     let publisher = node.publish(FIRST).await.unwrap();
@@ -253,7 +253,7 @@ async fn viewers_of_a_room_that_becomes_private_are_sent_away() {
     while !seen.windows(4).any(|it| it == b"FLV\x01") {
         assert_ne!(viewer.read_buf(&mut seen).await.unwrap(), 0);
     }
-    node.put("new", "private", FIRST).await;
+    node.put("new", "signed", FIRST).await;
     let ended = tokio::time::timeout(Duration::from_secs(5), viewer.read_to_end(&mut seen));
     ended.await.expect("it is sent away").unwrap();
     assert!(seen.ends_with(b"0\r\n\r\n"), "in good order");
