@@ -4,52 +4,24 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::schema::{Format, Key, Kind};
-use super::{Config, Error, Place};
+use super::written::Written;
+use super::{Config, Error, Network, Place};
 
-/// A value as a layer wrote it, before it is known to fit.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Written {
-    /// `None`: more digits than any key takes.
-    Integer(Option<i128>),
-    Boolean(bool),
-    Text(String),
-    /// A form that no key takes, by its name.
-    Other(&'static str),
+/// What is wrong with a value and what is allowed, and which item of a list it is (from 0).
+#[derive(Debug, PartialEq)]
+pub(super) struct Mistake {
+    pub(super) message: String,
+    pub(super) item: Option<usize>,
 }
 
-impl Written {
-    /// Reads what a variable or flag holds: plain text, whose form depends on the key.
-    pub(super) fn plain(text: &str, kind: &Kind) -> Self {
-        match kind {
-            Kind::Integer { .. } if is_digits(text) => Self::Integer(text.parse().ok()),
-            Kind::Boolean if text == "true" => Self::Boolean(true),
-            Kind::Boolean if text == "false" => Self::Boolean(false),
-            _ => Self::Text(text.to_owned()),
-        }
-    }
-}
-
-fn is_digits(text: &str) -> bool {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// The value in its right type, or what is wrong with it and what is allowed.
-pub(super) fn value(kind: &Kind, written: &Written) -> Result<toml::Value, String> {
+/// The value in its right type.
+pub(super) fn value(kind: &Kind, written: &Written) -> Result<toml::Value, Mistake> {
     match (kind, written) {
-        (Kind::Integer { min, max }, Written::Integer(number)) => {
-            let inside = number
-                .and_then(|number| i64::try_from(number).ok())
-                .filter(|number| u64::try_from(*number).is_ok_and(|n| (*min..=*max).contains(&n)));
-            match inside {
-                Some(number) => Ok(toml::Value::Integer(number)),
-                None => Err(format!(
-                    "{} is out of range, it takes {}",
-                    show(written),
-                    allowed(kind)
-                )),
-            }
-        }
+        (Kind::Integer { min, max }, Written::Integer(number)) => number
+            .and_then(|number| i64::try_from(number).ok())
+            .filter(|number| u64::try_from(*number).is_ok_and(|n| (*min..=*max).contains(&n)))
+            .map(toml::Value::Integer)
+            .ok_or_else(|| wrong(format!("{written} is out of range, it"), kind)),
         (Kind::Boolean, Written::Boolean(value)) => Ok(toml::Value::Boolean(*value)),
         (Kind::OneOf(words), Written::Text(text)) if words.contains(text) => {
             Ok(toml::Value::String(text.clone()))
@@ -57,11 +29,29 @@ pub(super) fn value(kind: &Kind, written: &Written) -> Result<toml::Value, Strin
         (Kind::Text(format), Written::Text(text)) if fits(*format, text) => {
             Ok(toml::Value::String(text.clone()))
         }
-        _ => Err(format!(
-            "{} does not fit, it takes {}",
-            show(written),
-            allowed(kind)
-        )),
+        (Kind::List(format), Written::List(items)) => list(*format, items),
+        _ => Err(wrong(format!("{written} does not fit, it"), kind)),
+    }
+}
+
+fn list(format: Format, items: &[Written]) -> Result<toml::Value, Mistake> {
+    let checked = items.iter().enumerate().map(|(at, item)| match item {
+        Written::Text(text) if fits(format, text) => Ok(toml::Value::String(text.clone())),
+        _ => Err(Mistake {
+            item: Some(at),
+            ..wrong(
+                format!("item {}, {item}, does not fit, each", at + 1),
+                &Kind::Text(format),
+            )
+        }),
+    });
+    checked.collect::<Result<_, _>>().map(toml::Value::Array)
+}
+
+fn wrong(what: String, kind: &Kind) -> Mistake {
+    Mistake {
+        message: format!("{what} takes {}", allowed(kind)),
+        item: None,
     }
 }
 
@@ -71,6 +61,7 @@ fn fits(format: Format, text: &str) -> bool {
         Format::File => !text.contains('\0'),
         Format::NodeId => text.is_empty() || is_node_id(text),
         Format::SocketAddress => text.parse::<SocketAddr>().is_ok(),
+        Format::Network => text.parse::<Network>().is_ok(),
     }
 }
 
@@ -97,16 +88,11 @@ pub(super) fn allowed(kind: &Kind) -> String {
         Kind::Text(Format::SocketAddress) => {
             "an IP address and a port such as 127.0.0.1:8080 or [::]:8080".to_owned()
         }
-    }
-}
-
-fn show(written: &Written) -> String {
-    match written {
-        Written::Integer(Some(number)) => number.to_string(),
-        Written::Integer(None) => "this number".to_owned(),
-        Written::Boolean(value) => value.to_string(),
-        Written::Text(text) => format!("{:?}", short(text)),
-        Written::Other(form) => (*form).to_owned(),
+        Kind::Text(Format::Network) => {
+            "an IP address or a network such as 10.0.0.0/8, without bits beyond its prefix"
+                .to_owned()
+        }
+        Kind::List(format) => format!("a list; each item is {}", allowed(&Kind::Text(*format))),
     }
 }
 

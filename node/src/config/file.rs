@@ -7,9 +7,10 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::check::{self, Written};
+use super::check;
 use super::layers::Setting;
 use super::schema::Key;
+use super::written::Written;
 use super::{Error, Place};
 
 /// A configuration file is a few kilobytes; a bigger one is some other file.
@@ -102,8 +103,12 @@ impl<'k> Document<'_, 'k> {
         let Some(key) = self.keys.iter().find(|key| key.path == path) else {
             return Err(self.wrong(name.span(), path, check::unknown(path, self.keys)));
         };
-        let value = check::value(&key.kind, &written(value.get_ref()))
-            .map_err(|message| self.wrong(name.span(), path, message))?;
+        let value =
+            check::value(&key.kind, &Written::from(value.get_ref())).map_err(|mistake| {
+                let item = mistake.item.and_then(|at| value.get_ref().get(at));
+                let span = item.map_or_else(|| name.span(), Spanned::span);
+                self.wrong(span, path, mistake.message)
+            })?;
         Ok(Setting {
             key: &key.path,
             value,
@@ -153,20 +158,6 @@ fn in_written_order<'t, 'i>(
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(name, _)| name.span().start);
     entries
-}
-
-fn written(value: &DeValue<'_>) -> Written {
-    match value {
-        DeValue::String(text) => Written::Text(text.to_string()),
-        DeValue::Integer(number) => {
-            Written::Integer(i128::from_str_radix(number.as_str(), number.radix()).ok())
-        }
-        DeValue::Boolean(value) => Written::Boolean(*value),
-        DeValue::Float(_) => Written::Other("a number with a fraction"),
-        DeValue::Datetime(_) => Written::Other("a date or time"),
-        DeValue::Array(_) => Written::Other("a list"),
-        DeValue::Table(_) => Written::Other("a section"),
-    }
 }
 
 /// The key on the line at `at`, under the nearest `[section]` above it. The file is broken there,

@@ -3,8 +3,9 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::check::{self, Written};
+use super::check;
 use super::schema::{Key, PREFIX};
+use super::written::Written;
 use super::{Error, Place, Sources, file};
 
 /// One key set by one layer, already checked by itself.
@@ -189,7 +190,7 @@ fn plain<'k>(key: &'k Key, text: &str, place: Place) -> Result<Setting<'k>, Erro
             value,
             place,
         }),
-        Err(message) => Err(Error::new(place, Some(&key.path), message)),
+        Err(mistake) => Err(Error::new(place, Some(&key.path), mistake.message)),
     }
 }
 

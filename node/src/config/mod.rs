@@ -9,6 +9,8 @@
 //! 5. environment variables `ISOCAST__SECTION__KEY`
 //! 6. flags: `--set section.key=value` and `--data-dir`
 //!
+//! Variables and flags write a list as TOML does, or with commas: `10.0.0.0/8,192.0.2.1`.
+//!
 //! Every layer is checked by itself, so a mistake is named where it was written even if a later
 //! layer would have hidden it. After [`load`] nobody reads the environment or these files again.
 
@@ -16,9 +18,11 @@ mod check;
 mod error;
 mod file;
 mod layers;
+mod network;
 mod schema;
 mod settings;
 mod table;
+mod written;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +32,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub(crate) use error::{Error, Place, one_line};
+pub(crate) use network::Network;
 pub(crate) use settings::*;
 pub(crate) use table::table;
 

@@ -29,10 +29,15 @@ pub(super) const PREFIX: &str = "ISOCAST__";
 /// What a key takes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kind {
-    Integer { min: u64, max: u64 },
+    Integer {
+        min: u64,
+        max: u64,
+    },
     Boolean,
     OneOf(Vec<String>),
     Text(Format),
+    /// A list of texts.
+    List(Format),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,6 +47,21 @@ pub(super) enum Format {
     File,
     NodeId,
     SocketAddress,
+    Network,
+}
+
+impl Format {
+    /// As `settings` writes it.
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "folder" => Some(Self::Folder),
+            "file" => Some(Self::File),
+            "node-id" => Some(Self::NodeId),
+            "socket-address" => Some(Self::SocketAddress),
+            "network" => Some(Self::Network),
+            _ => None,
+        }
+    }
 }
 
 /// All keys, in the order of the types.
@@ -104,10 +124,8 @@ fn kind(schema: &Value) -> Option<Kind> {
             min: schema.get("minimum").and_then(Value::as_u64)?,
             max: schema.get("maximum").and_then(Value::as_u64)?,
         }),
-        ("string", Some("folder")) => Some(Kind::Text(Format::Folder)),
-        ("string", Some("file")) => Some(Kind::Text(Format::File)),
-        ("string", Some("node-id")) => Some(Kind::Text(Format::NodeId)),
-        ("string", Some("socket-address")) => Some(Kind::Text(Format::SocketAddress)),
+        ("string", Some(format)) => Some(Kind::Text(Format::named(format)?)),
+        ("array", Some(format)) => Some(Kind::List(Format::named(format)?)),
         _ => None,
     }
 }

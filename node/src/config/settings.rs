@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Network;
+
 /// The whole configuration of a node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -18,6 +20,7 @@ pub(crate) struct Config {
     pub data_dir: PathBuf,
     pub node: Node,
     pub listen: Listen,
+    pub proxies: Proxies,
     pub api: Api,
     pub admin: Admin,
     pub rtmp: Rtmp,
@@ -35,6 +38,7 @@ impl Default for Config {
             data_dir: PathBuf::from("isocast-data"),
             node: Node::default(),
             listen: Listen::default(),
+            proxies: Proxies::default(),
             api: Api::default(),
             admin: Admin::default(),
             rtmp: Rtmp::default(),
@@ -94,6 +98,14 @@ impl Default for Listen {
             internal: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
         }
     }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Proxies {
+    /// Addresses and networks of the proxies before this node. Only they are believed when they tell a client's address.
+    #[schemars(with = "Vec<String>", extend("format" = "network"))]
+    pub trusted: Vec<Network>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::schema::{self, Format, Kind};
+use super::schema::{self, Kind};
 
 /// A Markdown table of every key: its name, its default, what it means and what it takes.
 #[must_use]
@@ -26,10 +26,7 @@ fn allowed(kind: &Kind) -> String {
     match kind {
         Kind::Integer { min, max } => format!(" {min} to {max}."),
         Kind::OneOf(words) => format!(" One of {}.", words.join(", ")),
-        Kind::Boolean
-        | Kind::Text(Format::Folder | Format::File | Format::NodeId | Format::SocketAddress) => {
-            String::new()
-        }
+        Kind::Boolean | Kind::Text(_) | Kind::List(_) => String::new(),
     }
 }
 

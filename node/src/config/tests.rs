@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
+use super::written::Written;
 use super::*;
 use crate::data::scratch::Scratch;
 
@@ -50,6 +51,12 @@ const FILES: &[(&str, &[u8], Option<&str>)] = &[
     ("no TOML", b"hls:\n  idle_s: 20\n", Some("1: hls:: key with no value, expected `=`")),
     ("the wrong one of two listeners", b"[listen]\nrtmp = \"127.0.0.1:8080\"\n", Some("2: listen.rtmp: listen.http (0.0.0.0:8080) and listen.rtmp (127.0.0.1:8080) need the same port; change one")),
     ("a drain longer than the end", b"[node]\nshutdown_deadline_s = 5\n", Some("2: node.shutdown_deadline_s: node.drain_delay_s (5) must be less than node.shutdown_deadline_s (5)")),
+    ("a list of texts", b"[proxies]\ntrusted = ['10.0.0.0/8', \"::1\"]\n", None),
+    ("an empty list", b"proxies.trusted = []\n", None),
+    ("an item of another form", b"[proxies]\ntrusted = [\n  '10.0.0.0/8', # pods\n  10,\n]\n", Some("4: proxies.trusted: item 2, 10, does not fit, each takes an IP address or a network such as 10.0.0.0/8, without bits beyond its prefix")),
+    ("an item that does not fit", b"[proxies]\ntrusted = ['10.0.0.1/8']\n", Some("2: proxies.trusted: item 1, \"10.0.0.1/8\", does not fit, each takes an IP address or a network such as 10.0.0.0/8, without bits beyond its prefix")),
+    ("a list in a list", b"[proxies]\ntrusted = [['10.0.0.1']]\n", Some("2: proxies.trusted: item 1, a list, does not fit, each takes an IP address or a network such as 10.0.0.0/8, without bits beyond its prefix")),
+    ("text for a list", b"[proxies]\n\ntrusted = '10.0.0.1'\n", Some("3: proxies.trusted: \"10.0.0.1\" does not fit, it takes a list; each item is an IP address or a network such as 10.0.0.0/8, without bits beyond its prefix")),
     ("not UTF-8", b"[hls]\nidle_s = 20 # \xff\n", Some("2: is not UTF-8 text; save the file as UTF-8")),
     ("UTF-16", b"\xff\xfeh\0l\0s\0", Some("1: is not UTF-8 text; save the file as UTF-8")),
 ];
@@ -191,6 +198,23 @@ const VARIABLES: &[(&str, &str, Option<&str>)] = &[
     ),
     ("--set", "hls.window_segments=7", None),
     ("--set", "data_dir=a=b", None),
+    ("--set", "proxies.trusted=10.0.0.0/8, ::1", None),
+    ("--set", "proxies.trusted=", None),
+    ("ISOCAST__PROXIES__TRUSTED", "['10.0.0.0/8', '::1']", None),
+    (
+        "ISOCAST__PROXIES__TRUSTED",
+        "10.0.0.1,,::1",
+        Some(
+            "environment ISOCAST__PROXIES__TRUSTED: item 2, \"\", does not fit, each takes an IP address or a network such as 10.0.0.0/8, without bits beyond its prefix",
+        ),
+    ),
+    (
+        "--set",
+        "proxies.trusted=['10.0.0.1'",
+        Some(
+            "--set proxies.trusted: \"['10.0.0.1'\" does not fit, it takes a list; each item is an IP address or a network such as 10.0.0.0/8, without bits beyond its prefix",
+        ),
+    ),
     (
         "--set",
         "hls.window_segments=2",
@@ -322,6 +346,22 @@ fn a_file_that_cannot_be_read_is_named() {
     );
 }
 
+#[test]
+fn a_list_is_the_same_however_it_is_written() {
+    let folder = Scratch::new();
+    let expected = ["10.0.0.0/8", "::1"].map(|text| text.parse().expect("a network"));
+    for text in [
+        "10.0.0.0/8,::1",
+        " 10.0.0.0/8 , ::1 ",
+        "['10.0.0.0/8', '::1']",
+        "[\"10.0.0.0/8\",\"::1\",]",
+    ] {
+        let set = format!("proxies.trusted={text}");
+        let loaded = load(&sources(folder.path(), &[], &[&set])).expect(text);
+        assert_eq!(loaded.config.proxies.trusted, expected, "{text}");
+    }
+}
+
 /// Every subset of the layers sets the same key to its own number: the strongest one wins.
 #[test]
 fn no_layer_wins_out_of_order() {
@@ -441,9 +481,10 @@ fn the_defaults_pass_their_own_checks() {
             None => &table[&key.path],
         };
         let written = match value {
-            toml::Value::Integer(number) => check::Written::Integer(Some((*number).into())),
-            toml::Value::Boolean(value) => check::Written::Boolean(*value),
-            toml::Value::String(text) => check::Written::Text(text.clone()),
+            toml::Value::Integer(number) => Written::Integer(Some((*number).into())),
+            toml::Value::Boolean(value) => Written::Boolean(*value),
+            toml::Value::String(text) => Written::Text(text.clone()),
+            toml::Value::Array(items) if items.is_empty() => Written::List(Vec::new()),
             other => panic!("{}: {other:?}", key.path),
         };
         assert_eq!(
