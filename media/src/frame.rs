@@ -13,15 +13,40 @@ pub enum Track {
     Data,
 }
 
-/// How the bytes of a [`Frame`] are to be read.
+/// How the bytes of a [`Frame`] are to be read. They are those of a FourCC tag of Enhanced RTMP v2
+/// (its sections Enhanced Video and Enhanced Audio), where the same codec has a legacy FLV tag too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Codec {
     /// H.264: an access unit of length-prefixed NAL units (ISO/IEC 14496-15 §5.3.4); its
     /// configuration is an `AVCDecoderConfigurationRecord` (§5.3.3.1).
     Avc,
+    /// H.265: an access unit of length-prefixed NAL units (ISO/IEC 14496-15 §8.3.3); its
+    /// configuration is an `HEVCDecoderConfigurationRecord` (§8.3.3.1).
+    Hevc,
+    /// AV1: the OBUs of one temporal unit, without temporal delimiters (AV1 in ISOBMFF v1.2 §2.4);
+    /// its configuration is an `AV1CodecConfigurationRecord` (§2.3).
+    Av1,
+    /// VP9: one frame or superframe (VP9 bitstream specification §6.1, Annex B); its configuration
+    /// is a `VPCodecConfigurationRecord` (VP codec ISO media file format binding v1.0) behind the
+    /// version and flags of its box, four bytes.
+    Vp9,
     /// AAC: one raw data block; its configuration is an `AudioSpecificConfig`
     /// (ISO/IEC 14496-3 §1.6.2.1).
     Aac,
+    /// Opus: one packet for each stream, all but the last self-delimited (RFC 6716 §3, Appendix B);
+    /// its configuration is an identification header, `OpusHead` (RFC 7845 §5.1).
+    Opus,
+    /// FLAC: one or more frames (RFC 9639 §9); its configuration is the signature `fLaC` and a
+    /// STREAMINFO block (§6, §8.2).
+    Flac,
+    /// AC-3: syncframes (ETSI TS 102 366 §4), each of which describes itself: no configuration.
+    Ac3,
+    /// E-AC-3: syncframes (ETSI TS 102 366 Annex E), each of which describes itself: no
+    /// configuration.
+    Eac3,
+    /// MP3: frames with their headers (ISO/IEC 11172-3 §2.4.1), each of which describes itself: no
+    /// configuration.
+    Mp3,
     /// AMF0 values describing the stream: the name `onMetaData` and one object or array.
     Script,
 }
@@ -30,8 +55,10 @@ impl Codec {
     #[must_use]
     pub fn track(self) -> Track {
         match self {
-            Self::Avc => Track::Video,
-            Self::Aac => Track::Audio,
+            Self::Avc | Self::Hevc | Self::Av1 | Self::Vp9 => Track::Video,
+            Self::Aac | Self::Opus | Self::Flac | Self::Ac3 | Self::Eac3 | Self::Mp3 => {
+                Track::Audio
+            }
             Self::Script => Track::Data,
         }
     }
@@ -40,7 +67,9 @@ impl Codec {
 /// What a [`Frame`] is to its decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Describes the stream to players ([`Codec::Script`]).
+    /// Describes to players the stream ([`Codec::Script`]), the colours of a video track (AMF0
+    /// values: the name `colorInfo` and an object; Enhanced RTMP v2, Metadata Frame) or the order
+    /// of an audio track's channels (its `MultichannelConfig`, Enhanced Audio).
     Metadata,
     /// What a decoder needs before the first media frame.
     Config,
@@ -52,6 +81,9 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     pub codec: Codec,
+    /// Which of the stream's video tracks, or of its audio tracks: numbered apart. 0 is the default
+    /// one, and the only one that most players know of.
+    pub track_id: u8,
     pub kind: Kind,
     /// When to decode it, on the timeline of whoever hands it over.
     pub dts: MediaMs,

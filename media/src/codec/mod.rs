@@ -34,7 +34,15 @@ pub fn describe(frame: &Frame) -> Option<Description> {
                 channels: config.channels,
             })
         }
-        Codec::Script => None,
+        Codec::Hevc
+        | Codec::Av1
+        | Codec::Vp9
+        | Codec::Opus
+        | Codec::Flac
+        | Codec::Ac3
+        | Codec::Eac3
+        | Codec::Mp3
+        | Codec::Script => None,
     }
 }
 
@@ -89,6 +97,7 @@ mod tests {
     fn frame(codec: Codec, kind: Kind, data: &'static [u8]) -> Frame {
         Frame {
             codec,
+            track_id: 0,
             kind,
             dts: MediaMs(0),
             pts_offset_ms: 0,

@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
-/// Audio: `SoundFormat` 10 is AAC, and for AAC the rate, size and type bits are always 44 kHz,
-/// 16 bits, stereo (§E.4.2.1); the truth is in its configuration record.
-pub(super) const AAC_FIRST_BYTE: u8 = 0xAF;
+use crate::frame::Codec;
+
+/// The low half of an audio tag's first byte: 44 kHz, 16 bits, stereo. AAC's tags always say that
+/// (§E.4.2.1), and the truth is in its configuration record.
+pub(super) const SOUND_44_KHZ_STEREO: u8 = 0x0F;
 /// First byte, `AACPacketType`.
 pub(super) const AAC_HEADER_BYTES: usize = 2;
 /// First byte, `AVCPacketType`, `CompositionTime` (24 bits).
@@ -12,8 +14,10 @@ pub(super) const AVC_HEADER_BYTES: usize = 5;
 
 /// `SoundFormat`, the high half of an audio tag's first byte (§E.4.2.1).
 pub(super) mod sound_format {
+    pub(in super::super) const MP3: u8 = 2;
     pub(in super::super) const EXTENDED: u8 = 9;
     pub(in super::super) const AAC: u8 = 10;
+    pub(in super::super) const MP3_8_KHZ: u8 = 14;
 }
 
 /// `CodecID`, the low half of a video tag's first byte (§E.4.3.1).
@@ -37,14 +41,41 @@ pub(super) mod packet_type {
     pub(in super::super) const END_OF_SEQUENCE: u8 = 2;
 }
 
-/// Enhanced RTMP v2, "Enhanced Video" and "Enhanced Audio": the first byte of a FourCC tag.
+/// Enhanced RTMP v2, "Enhanced Video" and "Enhanced Audio": FourCC tags.
 pub(super) mod extended {
-    /// Set in a video tag's first byte.
+    /// Set in a video tag's first byte; its low half is a packet type then.
     pub(in super::super) const VIDEO_BIT: u8 = 0x80;
-    /// Packet types whose FourCC is not right behind the first byte.
-    pub(in super::super) const VIDEO_MULTITRACK: u8 = 6;
-    pub(in super::super) const AUDIO_MULTITRACK: u8 = 5;
+
+    /// `VideoPacketType` and `AudioPacketType`, where they say the same.
+    pub(in super::super) const SEQUENCE_START: u8 = 0;
+    pub(in super::super) const CODED_FRAMES: u8 = 1;
     pub(in super::super) const MOD_EX: u8 = 7;
+    /// `CODED_FRAMES` without the composition time, which is 0.
+    pub(in super::super) const VIDEO_CODED_FRAMES_X: u8 = 3;
+    pub(in super::super) const VIDEO_METADATA: u8 = 4;
+    pub(in super::super) const VIDEO_MULTITRACK: u8 = 6;
+    pub(in super::super) const AUDIO_MULTICHANNEL_CONFIG: u8 = 4;
+    pub(in super::super) const AUDIO_MULTITRACK: u8 = 5;
+
+    /// `AvMultitrackType` of a tag that holds one track, in its high half.
+    pub(in super::super) const ONE_TRACK: u8 = 0;
+}
+
+/// What stands for a codec in FourCC tags.
+pub(super) fn four_cc(codec: Codec) -> Option<&'static [u8; 4]> {
+    match codec {
+        Codec::Avc => Some(b"avc1"),
+        Codec::Hevc => Some(b"hvc1"),
+        Codec::Av1 => Some(b"av01"),
+        Codec::Vp9 => Some(b"vp09"),
+        Codec::Aac => Some(b"mp4a"),
+        Codec::Opus => Some(b"Opus"),
+        Codec::Flac => Some(b"fLaC"),
+        Codec::Ac3 => Some(b"ac-3"),
+        Codec::Eac3 => Some(b"ec-3"),
+        Codec::Mp3 => Some(b".mp3"),
+        Codec::Script => None,
+    }
 }
 
 pub(super) fn video_codec_name(codec_id: u8) -> Cow<'static, str> {

@@ -64,6 +64,7 @@ fn video(dts: MediaMs, mut body: Bytes) -> Result<Option<Frame>, Error> {
     };
     Ok(Some(Frame {
         codec: Codec::Avc,
+        track_id: 0,
         kind,
         dts,
         pts_offset_ms,
@@ -95,6 +96,7 @@ fn audio(dts: MediaMs, mut body: Bytes) -> Result<Option<Frame>, Error> {
     };
     Ok(Some(Frame {
         codec: Codec::Aac,
+        track_id: 0,
         kind,
         dts,
         pts_offset_ms: 0,
@@ -157,6 +159,7 @@ fn script(dts: MediaMs, mut body: Bytes) -> Result<Option<Frame>, Error> {
     };
     Ok(Some(Frame {
         codec: Codec::Script,
+        track_id: 0,
         kind: Kind::Metadata,
         dts,
         pts_offset_ms: 0,

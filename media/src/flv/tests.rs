@@ -11,6 +11,7 @@ use crate::{
 fn frame(codec: Codec, kind: Kind, pts_offset_ms: i32, data: &[u8]) -> Frame {
     Frame {
         codec,
+        track_id: 0,
         kind,
         dts: MediaMs(40),
         pts_offset_ms,
@@ -409,6 +410,7 @@ fn any_frame() -> impl Strategy<Value = Frame> {
     let dts = 0..=i64::from(u32::MAX);
     (any::<bool>(), kind, dts, cts, data).prop_map(|(video, kind, dts, cts, data)| Frame {
         codec: if video { Codec::Avc } else { Codec::Aac },
+        track_id: 0,
         kind: if kind == INTER && !video { KEY } else { kind },
         dts: MediaMs(dts),
         pts_offset_ms: if video && kind != Kind::Config {

@@ -184,7 +184,15 @@ impl Segmenter {
         let (known, told) = match frame.codec {
             Codec::Avc => (&self.video, &mut self.video_told),
             Codec::Aac => (&self.audio, &mut self.audio_told),
-            Codec::Script => return Ok(None),
+            Codec::Hevc
+            | Codec::Av1
+            | Codec::Vp9
+            | Codec::Opus
+            | Codec::Flac
+            | Codec::Ac3
+            | Codec::Eac3
+            | Codec::Mp3
+            | Codec::Script => return Ok(None),
         };
         *told = true;
         if known.as_ref() == Some(&frame.data) {

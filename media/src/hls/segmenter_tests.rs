@@ -16,6 +16,7 @@ fn config(codec: Codec, data: &'static [u8]) -> Frame {
     let data = Bytes::from_static(data);
     Frame {
         codec,
+        track_id: 0,
         kind: Kind::Config,
         dts: MediaMs(0),
         pts_offset_ms: 0,
@@ -32,6 +33,7 @@ fn video(dts: i64, key: bool) -> Frame {
     let data = Bytes::from_static(data);
     Frame {
         codec: Codec::Avc,
+        track_id: 0,
         kind: Kind::Media { key },
         dts: MediaMs(dts),
         pts_offset_ms: 0,
@@ -43,6 +45,7 @@ fn audio(dts: i64) -> Frame {
     let data = Bytes::from_static(&[0x21; 40]);
     Frame {
         codec: Codec::Aac,
+        track_id: 0,
         kind: Kind::Media { key: true },
         dts: MediaMs(dts),
         pts_offset_ms: 0,

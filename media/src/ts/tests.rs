@@ -44,6 +44,7 @@ fn video(dts: i64, pts_offset_ms: i32, nals: &[&[u8]]) -> Frame {
     let key = nals.iter().any(|nal| nal.first() == Some(&0x65));
     Frame {
         codec: Codec::Avc,
+        track_id: 0,
         kind: Kind::Media { key },
         dts: MediaMs(dts),
         pts_offset_ms,
@@ -54,6 +55,7 @@ fn video(dts: i64, pts_offset_ms: i32, nals: &[&[u8]]) -> Frame {
 fn audio(dts: i64, data: &[u8]) -> Frame {
     Frame {
         codec: Codec::Aac,
+        track_id: 0,
         kind: Kind::Media { key: true },
         dts: MediaMs(dts),
         pts_offset_ms: 0,

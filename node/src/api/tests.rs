@@ -573,6 +573,7 @@ fn send_audio(publisher: &crate::hub::Publisher) {
     ] {
         let frame = Frame {
             codec: Codec::Aac,
+            track_id: 0,
             kind,
             dts: MediaMs(0),
             pts_offset_ms: 0,

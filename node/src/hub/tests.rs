@@ -25,6 +25,7 @@ const LIMITS: Limits = Limits {
 fn frame(codec: Codec, kind: Kind, dts: i64, data: &[u8]) -> Frame {
     Frame {
         codec,
+        track_id: 0,
         kind,
         dts: MediaMs(dts),
         pts_offset_ms: 0,

@@ -202,6 +202,7 @@ mod tests {
             } else {
                 Codec::Aac
             },
+            track_id: 0,
             kind: Kind::Media { key: true },
             dts: MediaMs(dts),
             pts_offset_ms: 0,

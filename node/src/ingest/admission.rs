@@ -155,6 +155,7 @@ mod tests {
     fn send(publisher: &Publisher) {
         let frame = Frame {
             codec: Codec::Aac,
+            track_id: 0,
             kind: Kind::Media { key: true },
             dts: MediaMs(0),
             pts_offset_ms: 0,

@@ -81,6 +81,7 @@ impl Studio {
 fn frame(kind: Kind, dts: i64, data: &'static [u8]) -> Frame {
     Frame {
         codec: Codec::Aac,
+        track_id: 0,
         kind,
         dts: MediaMs(dts),
         pts_offset_ms: 0,
