@@ -12,6 +12,7 @@ use crate::data::Token;
 use crate::edge::{Connected, Socket};
 use crate::hub::{Hub, Protocol, Subscriber};
 use crate::metrics::{Metrics, ProtocolLabel, TrafficLabels};
+use crate::outbound;
 use crate::packager::Packager;
 use crate::registry::Registry;
 use crate::rooms::{self, Rooms};
@@ -26,6 +27,9 @@ pub(crate) struct App {
     pub hub: Arc<Hub>,
     pub packager: Packager,
     pub metrics: Metrics,
+    // Its callers are not there yet.
+    #[allow(dead_code)]
+    pub outbound: outbound::Http,
     pub api_token: Token,
     /// For the admin API, on the internal port.
     pub admin_token: Token,

@@ -38,6 +38,13 @@ pub(crate) struct RefusalLabels {
     pub reason: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct OutboundLabels {
+    /// What the call was for.
+    pub what: &'static str,
+    pub result: &'static str,
+}
+
 /// All series. Labels are constants and route patterns, so their number is bounded.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -51,6 +58,8 @@ pub(crate) struct Metrics {
     pub bandwidth_bytes: Family<TrafficLabels, Counter>,
     pub http_requests: Family<RequestLabels, Counter>,
     pub http_request_duration: Histogram,
+    /// Calls to others, by what they were for and what became of them.
+    pub outbound: Family<OutboundLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
     refusals_logged: Mutex<HashMap<RefusalLabels, Instant>>,
 }
@@ -73,6 +82,7 @@ impl Metrics {
             http_requests: Family::default(),
             // 100 µs to 26 s: from a playlist in memory to a long wait.
             http_request_duration: Histogram::new(steps(1e-4, 4.0, 10)),
+            outbound: Family::default(),
             refusals: Family::default(),
             refusals_logged: Mutex::default(),
         };
@@ -130,6 +140,12 @@ impl Metrics {
             "http_request_duration_seconds",
             "Time to the head of an HTTP answer",
             &self.http_request_duration,
+        );
+        add(
+            to,
+            "outbound",
+            "Calls to other servers, by what for and what became of them",
+            &self.outbound,
         );
         add(
             to,

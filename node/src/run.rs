@@ -18,6 +18,7 @@ use crate::edge::{self, Caps, Connected};
 use crate::hub::{self, Hub};
 use crate::log;
 use crate::metrics::Metrics;
+use crate::outbound::{self, Dialler};
 use crate::packager::Packager;
 use crate::registry;
 use crate::rooms::{self, KeyHasher, Sqlite};
@@ -47,6 +48,8 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
     let (lock, api_token, admin_token) = open_data_folder(&config).await?;
     let store = Sqlite::open(&lock.folder().rooms_file(), KeyHasher::new(lock.secret()?)).await?;
     let store = Arc::new(store);
+    let metrics = Metrics::new();
+    let dialler = dialler(&config, &metrics)?;
     let listeners = Listeners::bind(&config).await?;
     // From here on a signal ends the node in order.
     let signals = Signals::new()?;
@@ -59,7 +62,8 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
         registry: Arc::new(registry::Memory::default()),
         hub: Arc::new(Hub::new(hub_limits(&config))),
         packager: Packager::new(config.hls.clone(), tasks.clone()),
-        metrics: Metrics::new(),
+        metrics,
+        outbound: outbound::Http::new(Arc::clone(&dialler)),
         api_token,
         admin_token,
         stop: Stop::default(),
@@ -113,6 +117,13 @@ pub(crate) fn hub_limits(config: &Config) -> hub::Limits {
         lag_ms_max: i64::try_from(config.hub.viewer_lag_ms_max).unwrap_or(i64::MAX),
         streams_max: config.limits.streams_max,
     }
+}
+
+pub(crate) fn dialler(config: &Config, metrics: &Metrics) -> anyhow::Result<Arc<Dialler>> {
+    let rules = outbound::Rules::new(config.network.allow_addresses.clone());
+    let trust = outbound::Trust::new(&config.network.ca_file).context("network.ca_file")?;
+    let dialler = Dialler::new(rules, trust, metrics.outbound.clone());
+    Ok(Arc::new(dialler))
 }
 
 /// The sockets, bound before anything is served.

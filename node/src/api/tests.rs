@@ -17,6 +17,7 @@ use crate::data::{Folder, Secret, Token};
 use crate::edge::Caps;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
+use crate::outbound;
 use crate::packager::Packager;
 use crate::registry;
 use crate::rooms::memory::Memory;
@@ -60,6 +61,8 @@ impl Node {
             Token::new(file, Secret::new(token.into()))
         };
         let tasks = TaskTracker::new();
+        let metrics = Metrics::new();
+        let dialler = run::dialler(&config, &metrics).unwrap();
         let app = Arc::new(App {
             node_id: "node-1".into(),
             known_rooms: rooms::Cache::new(Arc::clone(&rooms)),
@@ -67,7 +70,8 @@ impl Node {
             registry: Arc::new(registry::Memory::default()),
             hub: Arc::new(Hub::new(run::hub_limits(&config))),
             packager: Packager::new(config.hls.clone(), tasks.clone()),
-            metrics: Metrics::new(),
+            metrics,
+            outbound: outbound::Http::new(dialler),
             api_token: token("api", TOKEN),
             admin_token: token("admin", ADMIN_TOKEN),
             stop: Stop::default(),

@@ -20,8 +20,6 @@ pub(crate) struct NotANetwork;
 
 impl Network {
     /// Whether `address` is one of these. An IPv4 address counts as itself where an IPv6 socket shows it as `::ffff:…`.
-    // The connections that will ask are not there yet.
-    #[cfg_attr(not(test), allow(dead_code))]
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         match (self.first, address.to_canonical()) {
             (IpAddr::V4(first), IpAddr::V4(address)) => {
@@ -39,6 +37,13 @@ impl Network {
                     == 0
             }
             _ => false,
+        }
+    }
+
+    pub(crate) fn is_one_address(&self) -> bool {
+        match self.first {
+            IpAddr::V4(_) => self.prefix_bits == 32,
+            IpAddr::V6(_) => self.prefix_bits == 128,
         }
     }
 

@@ -21,6 +21,7 @@ pub(crate) struct Config {
     pub node: Node,
     pub listen: Listen,
     pub proxies: Proxies,
+    pub network: Outbound,
     pub api: Api,
     pub admin: Admin,
     pub rtmp: Rtmp,
@@ -39,6 +40,7 @@ impl Default for Config {
             node: Node::default(),
             listen: Listen::default(),
             proxies: Proxies::default(),
+            network: Outbound::default(),
             api: Api::default(),
             admin: Admin::default(),
             rtmp: Rtmp::default(),
@@ -106,6 +108,18 @@ pub(crate) struct Proxies {
     /// Addresses and networks of the proxies before this node. Only they are believed when they tell a client's address.
     #[schemars(with = "Vec<String>", extend("format" = "network"))]
     pub trusted: Vec<Network>,
+}
+
+/// What this node calls by itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Outbound {
+    /// Addresses and networks that this node may call although they are not public, and without TLS. A cloud's metadata address counts only where it is listed by itself.
+    #[schemars(with = "Vec<String>", extend("format" = "network"))]
+    pub allow_addresses: Vec<Network>,
+    /// PEM file with authorities that are trusted beside the public ones to say who a called server is. Empty: none.
+    #[schemars(extend("format" = "file"))]
+    pub ca_file: PathBuf,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
