@@ -1,0 +1,136 @@
+//! The node that all items meet, and what must stay as it was.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use isocast_harness::{Node, NodeOptions, Room, http};
+
+use super::bytes::Variables;
+use super::config::Config;
+use super::http::Http;
+use super::item::{Item, On, Step};
+use super::link::Link;
+use super::rtmp::Rtmp;
+
+/// Refusals by surface and reason.
+pub(crate) type Ledger = BTreeMap<(String, String), u64>;
+
+pub(crate) struct Stage {
+    pub(crate) node: Node,
+    rooms: AtomicU32,
+    /// Every key that was made.
+    keys: Mutex<Vec<String>>,
+    callers: AtomicU32,
+}
+
+impl Stage {
+    pub(crate) fn start() -> Self {
+        // Rooms of one item each need not be held for publishers that come back.
+        let node = NodeOptions::default().set("hub.hold_s", 1).start();
+        Self {
+            node,
+            rooms: AtomicU32::new(0),
+            keys: Mutex::default(),
+            callers: AtomicU32::new(0),
+        }
+    }
+
+    pub(crate) fn room(&self) -> Room {
+        let number = self.rooms.fetch_add(1, Ordering::Relaxed);
+        let room = self.node.public_room(&format!("corpus-{number}"));
+        let mut keys = self.keys.lock().expect("no thread panics with it");
+        keys.push(room.key.clone());
+        room
+    }
+
+    /// What no log line may show.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        let keys = self.keys.lock().expect("no thread panics with it");
+        let mut secrets = keys.clone();
+        secrets.push(self.node.token.clone());
+        secrets
+    }
+
+    pub(crate) fn get(&self, path: &str) -> http::Answer {
+        self.node.get(path)
+    }
+
+    /// RTMP connections that are open.
+    pub(crate) fn connections(&self) -> u64 {
+        self.node.metric("isocast_connections{protocol=\"rtmp\"") as u64
+    }
+
+    /// Holds an item's conversation; what went wrong with it.
+    pub(crate) fn meet(&self, item: &Item) -> Result<(), String> {
+        let mut variables = Variables::from([
+            ("HOST", self.node.http.to_string()),
+            ("TOKEN", self.node.token.clone()),
+        ]);
+        if item.needs_room() {
+            let room = self.room();
+            variables.insert("KEY", room.key);
+            variables.insert("ROOM", format!("room_{}", room.id));
+        }
+        let link = |to| Link::connect(to, self.caller());
+        match item.on {
+            On::Rtmp => {
+                let mut rtmp = Rtmp::new(link(self.node.rtmp)?, self, &variables);
+                follow(&item.steps, &mut |step| rtmp.step(step))
+            }
+            On::Http => {
+                let mut http = Http::new(link(self.node.http)?, &variables);
+                follow(&item.steps, &mut |step| http.step(step))?;
+                match http.link.all.windows(4).any(|word| word == b"evil") {
+                    true => Err("what it was sent is reflected".into()),
+                    false => Ok(()),
+                }
+            }
+            On::Config => {
+                let mut config = Config::new(&variables);
+                follow(&item.steps, &mut |step| config.step(step))
+            }
+        }
+    }
+
+    /// An address that nobody else calls from: all of 127/8 is this machine.
+    fn caller(&self) -> Ipv4Addr {
+        let number = self.callers.fetch_add(1, Ordering::Relaxed);
+        Ipv4Addr::from_bits(Ipv4Addr::new(127, 1, 0, 1).to_bits() + number)
+    }
+
+    pub(crate) fn ledger(&self) -> Ledger {
+        let text = http::get(self.node.internal, "/metrics").text();
+        let lines = text.lines().filter_map(|line| {
+            let labels = line.strip_prefix("isocast_refusals_total{")?;
+            let (labels, count) = labels.split_once("} ")?;
+            let label = |name: &str| {
+                let (_, value) = labels.split_once(&format!("{name}=\""))?;
+                Some(value.split('"').next()?.to_owned())
+            };
+            Some(((label("surface")?, label("reason")?), count.parse().ok()?))
+        });
+        lines.collect()
+    }
+}
+
+fn follow(steps: &[Step], take: &mut dyn FnMut(&Step) -> Result<(), String>) -> Result<(), String> {
+    for step in steps {
+        match step {
+            Step::Repeat(count, steps) => {
+                for _ in 0..*count {
+                    follow(steps, take)?;
+                }
+            }
+            step => take(step).map_err(|error| format!("{}: {error}", name(step)))?,
+        }
+    }
+    Ok(())
+}
+
+/// The step in so few words that a big one does not fill the screen.
+fn name(step: &Step) -> String {
+    let text = format!("{step:?}");
+    text.chars().take(60).collect()
+}
