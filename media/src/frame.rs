@@ -52,6 +52,26 @@ pub enum Codec {
 }
 
 impl Codec {
+    /// The codecs that Enhanced RTMP knows, by the FourCCs it has for them.
+    pub const BY_FOUR_CC: [(&'static str, Self); 10] = [
+        ("avc1", Self::Avc),
+        ("hvc1", Self::Hevc),
+        ("av01", Self::Av1),
+        ("vp09", Self::Vp9),
+        ("mp4a", Self::Aac),
+        ("Opus", Self::Opus),
+        ("fLaC", Self::Flac),
+        ("ac-3", Self::Ac3),
+        ("ec-3", Self::Eac3),
+        (".mp3", Self::Mp3),
+    ];
+
+    /// Whether a decoder needs a configuration before the first frame.
+    #[must_use]
+    pub fn has_config(self) -> bool {
+        !matches!(self, Self::Ac3 | Self::Eac3 | Self::Mp3 | Self::Script)
+    }
+
     #[must_use]
     pub fn track(self) -> Track {
         match self {

@@ -41,7 +41,9 @@ pub(crate) enum Refusal {
     AlreadyExists(String),
     #[error("the room is already live: another encoder is sending to it")]
     AlreadyLive,
-    #[error("{0} cannot be carried yet: send H.264 video and AAC audio")]
+    #[error(
+        "{0} cannot be carried: send H.264, HEVC, AV1 or VP9 video and AAC, MP3, Opus, FLAC, AC-3 or E-AC-3 audio"
+    )]
     UnsupportedCodec(String),
     #[error("no key frame came for a minute: set the encoder's key frame interval to 2 seconds")]
     NoKeyFrame,

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::Error;
 use crate::frame::Codec;
 
 /// The low half of an audio tag's first byte: 44 kHz, 16 bits, stereo. AAC's tags always say that
@@ -49,33 +50,46 @@ pub(super) mod extended {
     /// `VideoPacketType` and `AudioPacketType`, where they say the same.
     pub(in super::super) const SEQUENCE_START: u8 = 0;
     pub(in super::super) const CODED_FRAMES: u8 = 1;
+    pub(in super::super) const SEQUENCE_END: u8 = 2;
     pub(in super::super) const MOD_EX: u8 = 7;
     /// `CODED_FRAMES` without the composition time, which is 0.
     pub(in super::super) const VIDEO_CODED_FRAMES_X: u8 = 3;
     pub(in super::super) const VIDEO_METADATA: u8 = 4;
+    pub(in super::super) const VIDEO_MPEG2_TS_SEQUENCE_START: u8 = 5;
     pub(in super::super) const VIDEO_MULTITRACK: u8 = 6;
     pub(in super::super) const AUDIO_MULTICHANNEL_CONFIG: u8 = 4;
     pub(in super::super) const AUDIO_MULTITRACK: u8 = 5;
 
-    /// `AvMultitrackType` of a tag that holds one track, in its high half.
+    /// `AvMultitrackType`.
     pub(in super::super) const ONE_TRACK: u8 = 0;
+    pub(in super::super) const MANY_TRACKS: u8 = 1;
+    pub(in super::super) const MANY_TRACKS_MANY_CODECS: u8 = 2;
 }
 
-/// What stands for a codec in FourCC tags.
-pub(super) fn four_cc(codec: Codec) -> Option<&'static [u8; 4]> {
-    match codec {
-        Codec::Avc => Some(b"avc1"),
-        Codec::Hevc => Some(b"hvc1"),
-        Codec::Av1 => Some(b"av01"),
-        Codec::Vp9 => Some(b"vp09"),
-        Codec::Aac => Some(b"mp4a"),
-        Codec::Opus => Some(b"Opus"),
-        Codec::Flac => Some(b"fLaC"),
-        Codec::Ac3 => Some(b"ac-3"),
-        Codec::Eac3 => Some(b"ec-3"),
-        Codec::Mp3 => Some(b".mp3"),
-        Codec::Script => None,
-    }
+pub(super) fn four_cc(codec: Codec) -> Option<&'static [u8]> {
+    let mut known = Codec::BY_FOUR_CC.iter();
+    known.find_map(|(four_cc, it)| (*it == codec).then_some(four_cc.as_bytes()))
+}
+
+pub(super) fn codec_of(four_cc: [u8; 4]) -> Result<Codec, Error> {
+    let mut known = Codec::BY_FOUR_CC.iter();
+    known
+        .find_map(|(it, codec)| (it.as_bytes() == four_cc).then_some(*codec))
+        .ok_or_else(|| Error::UnsupportedCodec {
+            name: four_cc_name(four_cc),
+        })
+}
+
+/// For codecs that reorder frames, coded frames have a composition time, or say that it is 0
+/// (ExVideoTagBody).
+pub(super) fn has_composition_time(codec: Codec) -> bool {
+    matches!(codec, Codec::Avc | Codec::Hevc)
+}
+
+/// Whether the default track has tags that were there before FourCCs. Who plays them need not know
+/// any other.
+pub(super) fn has_legacy_tags(codec: Codec) -> bool {
+    matches!(codec, Codec::Avc | Codec::Aac | Codec::Mp3)
 }
 
 pub(super) fn video_codec_name(codec_id: u8) -> Cow<'static, str> {
@@ -86,8 +100,8 @@ pub(super) fn video_codec_name(codec_id: u8) -> Cow<'static, str> {
         5 => "VP6 with alpha",
         6 => "Screen Video 2",
         // Not Adobe's: what encoders wrote before Enhanced RTMP.
-        12 => "HEVC",
-        13 => "AV1",
+        12 => "HEVC by the non-standard FLV video id 12 (Enhanced RTMP has it as hvc1)",
+        13 => "AV1 by the non-standard FLV video id 13 (Enhanced RTMP has it as av01)",
         _ => return Cow::Owned(format!("with FLV video id {codec_id}")),
     })
 }
@@ -96,31 +110,20 @@ pub(super) fn audio_codec_name(sound_format: u8) -> Cow<'static, str> {
     Cow::Borrowed(match sound_format {
         0 | 3 => "PCM",
         1 => "ADPCM",
-        2 | 14 => "MP3",
         4..=6 => "Nellymoser",
         7 => "G.711 A-law",
         8 => "G.711 mu-law",
         11 => "Speex",
         // Not Adobe's: what encoders wrote before Enhanced RTMP.
-        13 => "Opus",
+        13 => "Opus by the non-standard FLV audio id 13 (Enhanced RTMP has it as Opus)",
         _ => return Cow::Owned(format!("with FLV audio id {sound_format}")),
     })
 }
 
-pub(super) fn four_cc_name(four_cc: [u8; 4]) -> Cow<'static, str> {
+fn four_cc_name(four_cc: [u8; 4]) -> Cow<'static, str> {
     Cow::Borrowed(match &four_cc {
-        b"avc1" => "H.264 by FourCC",
-        b"hvc1" => "HEVC",
         b"vvc1" => "VVC",
         b"vp08" => "VP8",
-        b"vp09" => "VP9",
-        b"av01" => "AV1",
-        b"mp4a" => "AAC by FourCC",
-        b"Opus" => "Opus",
-        b"fLaC" => "FLAC",
-        b".mp3" => "MP3",
-        b"ac-3" => "AC-3",
-        b"ec-3" => "E-AC-3",
         _ => return Cow::Owned(format!("\"{}\"", four_cc.escape_ascii())),
     })
 }

@@ -5,7 +5,8 @@ use bytes::{BufMut, BytesMut};
 use super::{
     TagType,
     body::{
-        CODEC_ID_AVC, SOUND_44_KHZ_STEREO, extended, four_cc, frame_type, packet_type, sound_format,
+        CODEC_ID_AVC, SOUND_44_KHZ_STEREO, extended, four_cc, frame_type, has_composition_time,
+        has_legacy_tags, packet_type, sound_format,
     },
 };
 use crate::frame::{Codec, Frame, Kind, Track};
@@ -64,21 +65,22 @@ const HEADER_BYTES_MAX: usize = 1 + 1 + 4 + 1 + 3;
 impl Header {
     fn of(frame: &Frame) -> Self {
         let mut header = Self::default();
-        let is_plain = frame.track_id == 0 && frame.kind != Kind::Metadata;
+        let is_legacy =
+            frame.track_id == 0 && frame.kind != Kind::Metadata && has_legacy_tags(frame.codec);
         match frame.codec {
             Codec::Script => {}
-            Codec::Avc if is_plain => {
+            Codec::Avc if is_legacy => {
                 header.put(&[
                     frame_type(frame.kind) << 4 | CODEC_ID_AVC,
                     packet_type(frame.kind),
                 ]);
                 header.put(&composition_time(frame));
             }
-            Codec::Aac if is_plain => header.put(&[
+            Codec::Aac if is_legacy => header.put(&[
                 sound_format::AAC << 4 | SOUND_44_KHZ_STEREO,
                 packet_type(frame.kind),
             ]),
-            Codec::Mp3 if is_plain => header.put(&[mp3_first_byte(&frame.data)]),
+            Codec::Mp3 if is_legacy => header.put(&[mp3_first_byte(&frame.data)]),
             _ => header.put_extended(frame),
         }
         header
@@ -94,13 +96,12 @@ impl Header {
             ),
             false => (sound_format::EXTENDED << 4, extended::AUDIO_MULTITRACK),
         };
-        // Of video, only these reorder frames (ExVideoTagBody).
-        let is_reordered = matches!(frame.codec, Codec::Avc | Codec::Hevc);
+        let has_composition_time = has_composition_time(frame.codec);
         let packet_type = match frame.kind {
             Kind::Config => extended::SEQUENCE_START,
             Kind::Metadata if is_video => extended::VIDEO_METADATA,
             Kind::Metadata => extended::AUDIO_MULTICHANNEL_CONFIG,
-            Kind::Media { .. } if is_reordered && frame.pts_offset_ms == 0 => {
+            Kind::Media { .. } if has_composition_time && frame.pts_offset_ms == 0 => {
                 extended::VIDEO_CODED_FRAMES_X
             }
             Kind::Media { .. } => extended::CODED_FRAMES,
@@ -114,7 +115,7 @@ impl Header {
             self.put(four_cc);
             self.put(&[frame.track_id]);
         }
-        if is_reordered && packet_type == extended::CODED_FRAMES {
+        if has_composition_time && packet_type == extended::CODED_FRAMES {
             self.put(&composition_time(frame));
         }
     }
@@ -132,7 +133,9 @@ impl Header {
 fn frame_type(kind: Kind) -> u8 {
     match kind {
         Kind::Media { key: false } => frame_type::INTER,
-        Kind::Media { key: true } | Kind::Config | Kind::Metadata => frame_type::KEY,
+        Kind::Media { key: true } | Kind::Config => frame_type::KEY,
+        // Players that do not know metadata pass a command over.
+        Kind::Metadata => frame_type::COMMAND,
     }
 }
 

@@ -5,40 +5,45 @@ use bytes::Bytes;
 use super::{
     BODY_BYTES_MAX, Error, TagType,
     body::{
-        AAC_HEADER_BYTES, AVC_HEADER_BYTES, CODEC_ID_AVC, audio_codec_name, extended, four_cc_name,
-        frame_type, packet_type, sound_format, video_codec_name,
+        AAC_HEADER_BYTES, AVC_HEADER_BYTES, CODEC_ID_AVC, audio_codec_name, extended, frame_type,
+        packet_type, sound_format, video_codec_name,
     },
+    four_cc,
 };
 use crate::{
     amf0::{self, Value},
-    frame::{Codec, Frame, Kind},
+    frame::{Codec, Frame, Kind, Track},
     time::MediaMs,
 };
 
-/// Reads one tag body; the frame's data is a slice of it, not a copy. `None` is a body that
-/// carries nothing for a viewer: no data, the end of a sequence, a command, a script other than
-/// `onMetaData`.
-pub fn import(tag: TagType, dts: MediaMs, body: Bytes) -> Result<Option<Frame>, Error> {
+/// Reads one tag body; a frame's data is a slice of it, not a copy. A multitrack body may hold
+/// several frames, each of another track. A body has none that carries nothing for a viewer: no
+/// data, the end of a sequence, a command, a script other than `onMetaData`.
+pub fn import(tag: TagType, dts: MediaMs, body: Bytes) -> Result<Vec<Frame>, Error> {
     if body.len() > BODY_BYTES_MAX {
         let bytes_max = BODY_BYTES_MAX;
         return Err(Error::TooLong { bytes_max });
     }
+    let Some(&first) = body.first() else {
+        return Ok(Vec::new());
+    };
     let frame = match tag {
-        TagType::Video => video(dts, body)?,
-        TagType::Audio => audio(dts, body)?,
+        TagType::Video if first & extended::VIDEO_BIT != 0 => {
+            return four_cc::import(Track::Video, dts, body);
+        }
+        TagType::Audio if first >> 4 == sound_format::EXTENDED => {
+            return four_cc::import(Track::Audio, dts, body);
+        }
+        TagType::Video => video(dts, first, body)?,
+        TagType::Audio => audio(dts, first, body)?,
         TagType::Script => script(dts, body)?,
     };
-    Ok(frame.filter(|frame| !frame.data.is_empty()))
+    let frame = frame.filter(|frame| !frame.data.is_empty());
+    Ok(frame.into_iter().collect())
 }
 
 /// A `VIDEODATA` (§E.4.3).
-fn video(dts: MediaMs, mut body: Bytes) -> Result<Option<Frame>, Error> {
-    let Some(&first) = body.first() else {
-        return Ok(None);
-    };
-    if first & extended::VIDEO_BIT != 0 {
-        return extended_video(first, &body);
-    }
+fn video(dts: MediaMs, first: u8, mut body: Bytes) -> Result<Option<Frame>, Error> {
     let (frame_type, codec_id) = (first >> 4, first & 0x0F);
     if frame_type == frame_type::COMMAND {
         return Ok(None);
@@ -48,13 +53,11 @@ fn video(dts: MediaMs, mut body: Bytes) -> Result<Option<Frame>, Error> {
         return Err(Error::UnsupportedCodec { name });
     }
     let &[_, packet_type, a, b, c] = body.first_chunk().ok_or(Error::Truncated)?;
-    // SI24: shifted up to the sign bit and back.
-    let composition_time = i32::from_be_bytes([a, b, c, 0]) >> 8;
     let (kind, pts_offset_ms) = match packet_type {
         packet_type::CONFIG => (Kind::Config, 0),
         packet_type::MEDIA => {
             let key = matches!(frame_type, frame_type::KEY | frame_type::GENERATED_KEY);
-            (Kind::Media { key }, composition_time)
+            (Kind::Media { key }, composition_time([a, b, c]))
         }
         packet_type::END_OF_SEQUENCE => return Ok(None),
         _ => {
@@ -72,70 +75,43 @@ fn video(dts: MediaMs, mut body: Bytes) -> Result<Option<Frame>, Error> {
     }))
 }
 
+/// SI24: shifted up to the sign bit and back.
+pub(super) fn composition_time([a, b, c]: [u8; 3]) -> i32 {
+    i32::from_be_bytes([a, b, c, 0]) >> 8
+}
+
 /// An `AUDIODATA` (§E.4.2).
-fn audio(dts: MediaMs, mut body: Bytes) -> Result<Option<Frame>, Error> {
-    let Some(&first) = body.first() else {
-        return Ok(None);
-    };
-    match first >> 4 {
-        sound_format::AAC => {}
-        sound_format::EXTENDED => return extended_audio(first, &body),
+fn audio(dts: MediaMs, first: u8, mut body: Bytes) -> Result<Option<Frame>, Error> {
+    let (codec, kind, header_bytes) = match first >> 4 {
+        sound_format::AAC => {
+            let &[_, packet_type] = body.first_chunk().ok_or(Error::Truncated)?;
+            (Codec::Aac, aac_kind(packet_type)?, AAC_HEADER_BYTES)
+        }
+        sound_format::MP3 | sound_format::MP3_8_KHZ => (Codec::Mp3, Kind::Media { key: true }, 1),
         other => {
             let name = audio_codec_name(other);
             return Err(Error::UnsupportedCodec { name });
         }
-    }
-    let &[_, packet_type] = body.first_chunk().ok_or(Error::Truncated)?;
-    let kind = match packet_type {
-        packet_type::CONFIG => Kind::Config,
-        packet_type::MEDIA => Kind::Media { key: true },
-        _ => {
-            let reason = "an unknown AAC packet type";
-            return Err(Error::Malformed { reason });
-        }
     };
     Ok(Some(Frame {
-        codec: Codec::Aac,
+        codec,
         track_id: 0,
         kind,
         dts,
         pts_offset_ms: 0,
-        data: body.split_off(AAC_HEADER_BYTES),
+        data: body.split_off(header_bytes),
     }))
 }
 
-/// Enhanced RTMP v2, "Enhanced Video": frame type and packet type share the first byte, the
-/// FourCC follows.
-fn extended_video(first: u8, body: &[u8]) -> Result<Option<Frame>, Error> {
-    let (frame_type, packet_type) = ((first >> 4) & 0x07, first & 0x0F);
-    if frame_type == frame_type::COMMAND {
-        return Ok(None);
-    }
+fn aac_kind(packet_type: u8) -> Result<Kind, Error> {
     match packet_type {
-        extended::VIDEO_MULTITRACK => refuse("in a multitrack video packet"),
-        extended::MOD_EX => refuse("in an extended (ModEx) video packet"),
-        _ => refuse_four_cc(body),
+        packet_type::CONFIG => Ok(Kind::Config),
+        packet_type::MEDIA => Ok(Kind::Media { key: true }),
+        _ => {
+            let reason = "an unknown AAC packet type";
+            Err(Error::Malformed { reason })
+        }
     }
-}
-
-/// Enhanced RTMP v2, "Enhanced Audio".
-fn extended_audio(first: u8, body: &[u8]) -> Result<Option<Frame>, Error> {
-    match first & 0x0F {
-        extended::AUDIO_MULTITRACK => refuse("in a multitrack audio packet"),
-        extended::MOD_EX => refuse("in an extended (ModEx) audio packet"),
-        _ => refuse_four_cc(body),
-    }
-}
-
-fn refuse(name: &'static str) -> Result<Option<Frame>, Error> {
-    let name = name.into();
-    Err(Error::UnsupportedCodec { name })
-}
-
-fn refuse_four_cc(body: &[u8]) -> Result<Option<Frame>, Error> {
-    let &[_, a, b, c, d] = body.first_chunk().ok_or(Error::Truncated)?;
-    let name = four_cc_name([a, b, c, d]);
-    Err(Error::UnsupportedCodec { name })
 }
 
 /// The AMF0 strings `@setDataFrame`, with which a publisher asks an RTMP server to keep what

@@ -2,12 +2,14 @@
 //! Video File Format 10.1, Annex E; § below means a section of it).
 //!
 //! [`import`] reads a tag body into a [`Frame`], [`write_body`] and [`write_tag`] go the other
-//! way, [`Demuxer`] cuts a byte stream into tags. The FourCC tags of Enhanced RTMP are recognised
-//! by name and refused.
+//! way, [`Demuxer`] cuts a byte stream into tags. The FourCC tags of Enhanced RTMP v2, one track
+//! or several, are read and written as well; what they add to FLV is cited by that document's
+//! section titles.
 
 mod body;
 mod demux;
 mod export;
+mod four_cc;
 mod import;
 
 use std::borrow::Cow;

@@ -1,6 +1,8 @@
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
+mod four_cc;
+
 use super::*;
 use crate::{
     amf0::{Value, encode_all},
@@ -30,13 +32,13 @@ fn metadata() -> Bytes {
 const KEY: Kind = Kind::Media { key: true };
 const INTER: Kind = Kind::Media { key: false };
 
-fn read(tag: TagType, body: &[u8]) -> Result<Option<Frame>, Error> {
+fn read(tag: TagType, body: &[u8]) -> Result<Vec<Frame>, Error> {
     import(tag, MediaMs(40), Bytes::copy_from_slice(body))
 }
 
 #[test]
 fn bodies_and_frames_agree_in_both_directions() {
-    use Codec::{Aac, Avc, Script};
+    use Codec::{Aac, Avc, Mp3, Script};
     for (name, body, frame) in [
         (
             "AVC configuration",
@@ -70,18 +72,52 @@ fn bodies_and_frames_agree_in_both_directions() {
         ),
         ("AAC", &[0xAF, 1, 0x21], frame(Aac, KEY, 0, &[0x21])),
         (
+            "MP3, 44 kHz, stereo",
+            &[0x2F, 0xFF, 0xFB, 0x90, 0x44],
+            frame(Mp3, KEY, 0, &[0xFF, 0xFB, 0x90, 0x44]),
+        ),
+        (
+            "MP3, 48 kHz, mono",
+            &[0x2E, 0xFF, 0xFB, 0x14, 0xC4],
+            frame(Mp3, KEY, 0, &[0xFF, 0xFB, 0x14, 0xC4]),
+        ),
+        (
+            "MP3, 24 kHz, joint stereo",
+            &[0x2B, 0xFF, 0xF3, 0x44, 0x44],
+            frame(Mp3, KEY, 0, &[0xFF, 0xF3, 0x44, 0x44]),
+        ),
+        (
+            "MP3, 11 kHz, mono",
+            &[0x26, 0xFF, 0xE3, 0x10, 0xC4],
+            frame(Mp3, KEY, 0, &[0xFF, 0xE3, 0x10, 0xC4]),
+        ),
+        (
+            "MP3, 8 kHz, mono",
+            &[0xE2, 0xFF, 0xE3, 0x18, 0xC4],
+            frame(Mp3, KEY, 0, &[0xFF, 0xE3, 0x18, 0xC4]),
+        ),
+        (
+            "MP3 without its header",
+            &[0x2F, 0xFF],
+            frame(Mp3, KEY, 0, &[0xFF]),
+        ),
+        (
             "metadata",
             &metadata(),
             frame(Script, Kind::Metadata, 0, &metadata()),
         ),
     ] {
-        let tag = TagType::from(frame.track());
-        assert_eq!(read(tag, body), Ok(Some(frame.clone())), "{name}: read");
-        let mut out = BytesMut::new();
-        write_body(&frame, &mut out);
-        assert_eq!(out, body, "{name}: written");
-        assert_eq!(body_len(&frame), body.len(), "{name}: counted");
+        assert_agree(name, body, &frame);
     }
+}
+
+fn assert_agree(name: &str, body: &[u8], frame: &Frame) {
+    let tag = TagType::from(frame.track());
+    assert_eq!(read(tag, body), Ok(vec![frame.clone()]), "{name}: read");
+    let mut out = BytesMut::new();
+    write_body(frame, &mut out);
+    assert_eq!(out, body, "{name}: written");
+    assert_eq!(body_len(frame), body.len(), "{name}: counted");
 }
 
 #[test]
@@ -113,7 +149,7 @@ fn other_spellings_are_read_too() {
             frame(Codec::Avc, Kind::Config, 0, &[1]),
         ),
     ] {
-        assert_eq!(read(tag, body), Ok(Some(frame)), "{name}");
+        assert_eq!(read(tag, body), Ok(vec![frame]), "{name}");
     }
 }
 
@@ -141,7 +177,7 @@ fn what_carries_nothing_is_passed_over() {
         ),
         ("script that is not AMF0", TagType::Script, b"\xFF\xFF"),
     ] {
-        assert_eq!(read(tag, body), Ok(None), "{name}");
+        assert_eq!(read(tag, body), Ok(vec![]), "{name}");
     }
 }
 
@@ -149,24 +185,33 @@ fn what_carries_nothing_is_passed_over() {
 fn an_unsupported_codec_is_named() {
     for (tag, body, name) in [
         (TagType::Video, &[0x12, 0][..], "Sorenson H.263"),
-        (TagType::Video, &[0x1C, 1, 0, 0, 0], "HEVC"),
-        (TagType::Video, &[0x1F], "with FLV video id 15"),
-        (TagType::Video, b"\x90hvc1", "HEVC"),
-        (TagType::Video, b"\x91av01", "AV1"),
-        (TagType::Video, b"\xA1vp09", "VP9"),
-        (TagType::Video, b"\x90avc1", "H.264 by FourCC"),
-        (TagType::Video, b"\x90a\"\n\xFF", "\"a\\\"\\n\\xff\""),
-        (TagType::Video, b"\x96", "in a multitrack video packet"),
         (
             TagType::Video,
-            b"\x97\x00\x00\x77",
-            "in an extended (ModEx) video packet",
+            &[0x1C, 1, 0, 0, 0],
+            "HEVC by the non-standard FLV video id 12 (Enhanced RTMP has it as hvc1)",
         ),
-        (TagType::Audio, &[0x2F, 0xFF], "MP3"),
+        (
+            TagType::Video,
+            &[0x2D, 1, 0, 0, 0],
+            "AV1 by the non-standard FLV video id 13 (Enhanced RTMP has it as av01)",
+        ),
+        (TagType::Video, &[0x1F], "with FLV video id 15"),
+        (TagType::Video, b"\x90vvc1", "VVC"),
+        (TagType::Video, b"\x92vp08", "VP8"),
+        (TagType::Video, b"\x90a\"\n\xFF", "\"a\\\"\\n\\xff\""),
+        (TagType::Video, b"\x96\x01vvc1\x01\0\0\x01x", "VVC"),
+        (
+            TagType::Video,
+            b"\x95av01\x80\x04",
+            "AV1 with a descriptor of MPEG-TS",
+        ),
         (TagType::Audio, &[0xC0], "with FLV audio id 12"),
-        (TagType::Audio, b"\x90Opus", "Opus"),
-        (TagType::Audio, b"\x91fLaC", "FLAC"),
-        (TagType::Audio, b"\x95", "in a multitrack audio packet"),
+        (
+            TagType::Audio,
+            &[0xDF, 1],
+            "Opus by the non-standard FLV audio id 13 (Enhanced RTMP has it as Opus)",
+        ),
+        (TagType::Audio, b"\x91spex", "\"spex\""),
     ] {
         let name = name.into();
         assert_eq!(read(tag, body), Err(Error::UnsupportedCodec { name }));
@@ -250,7 +295,7 @@ fn a_body_that_cannot_be_read_is_refused() {
 fn data_is_a_slice_of_the_body() {
     let body = Bytes::from_static(&[0x17, 1, 0, 0, 0, 9, 9]);
     let frame = import(TagType::Video, MediaMs(0), body.clone());
-    assert_eq!(frame.unwrap().unwrap().data.as_ptr(), body[5..].as_ptr());
+    assert_eq!(frame.unwrap()[0].data.as_ptr(), body[5..].as_ptr());
 }
 
 #[test]
@@ -404,22 +449,37 @@ fn a_stream_that_is_not_flv_is_refused_for_good() {
 }
 
 fn any_frame() -> impl Strategy<Value = Frame> {
-    let kind = prop_oneof![Just(Kind::Config), Just(KEY), Just(INTER)];
+    let codec = (0..Codec::BY_FOUR_CC.len()).prop_map(|at| Codec::BY_FOUR_CC[at].1);
+    let track_id = prop_oneof![3 => Just(0), 1 => any::<u8>()];
+    let kind = prop_oneof![
+        Just(Kind::Config),
+        Just(KEY),
+        Just(INTER),
+        Just(Kind::Metadata)
+    ];
     let data = proptest::collection::vec(any::<u8>(), 1..64);
-    let cts = -(1 << 23)..(1i32 << 23);
+    let cts = prop_oneof![Just(0), -(1 << 23)..(1i32 << 23)];
     let dts = 0..=i64::from(u32::MAX);
-    (any::<bool>(), kind, dts, cts, data).prop_map(|(video, kind, dts, cts, data)| Frame {
-        codec: if video { Codec::Avc } else { Codec::Aac },
-        track_id: 0,
-        kind: if kind == INTER && !video { KEY } else { kind },
-        dts: MediaMs(dts),
-        pts_offset_ms: if video && kind != Kind::Config {
-            cts
-        } else {
-            0
+    let fields = (codec, track_id, kind, dts, cts, data);
+    fields.prop_filter_map(
+        "no tag says it",
+        |(codec, track_id, kind, dts, cts, data)| {
+            let is_video = codec.track() == Track::Video;
+            let is_plain = track_id == 0 && matches!(codec, Codec::Avc | Codec::Aac | Codec::Mp3);
+            let is_unsaid = kind == Kind::Config && !codec.has_config()
+                || kind == Kind::Metadata && is_plain
+                || kind == INTER && !is_video;
+            let has_cts = matches!(codec, Codec::Avc | Codec::Hevc) && matches!(kind, KEY | INTER);
+            (!is_unsaid).then_some(Frame {
+                codec,
+                track_id,
+                kind,
+                dts: MediaMs(dts),
+                pts_offset_ms: if has_cts { cts } else { 0 },
+                data: data.into(),
+            })
         },
-        data: data.into(),
-    })
+    )
 }
 
 proptest! {
@@ -440,13 +500,24 @@ proptest! {
     }
 
     #[test]
-    fn any_body_is_answered(first in any::<u8>(), second in 0..4u8, rest in any::<Vec<u8>>()) {
-        let body = Bytes::from([&[first, second][..], &rest].concat());
-        for tag in [TagType::Audio, TagType::Video, TagType::Script] {
-            if let Ok(Some(frame)) = import(tag, MediaMs(0), body.clone()) {
-                let mut out = BytesMut::new();
-                write_body(&frame, &mut out);
-                prop_assert_eq!(import(tag, MediaMs(0), out.freeze()), Ok(Some(frame)));
+    fn any_body_is_answered(
+        first in any::<u8>(),
+        second in 0..4u8,
+        at in 0..Codec::BY_FOUR_CC.len(),
+        rest in any::<Vec<u8>>(),
+    ) {
+        let four_cc = Codec::BY_FOUR_CC[at].0.as_bytes();
+        for body in [
+            [&[first, second][..], &rest].concat(),
+            [&[first][..], four_cc, &rest].concat(),
+            [&[first, second << 4 | 1][..], four_cc, &rest].concat(),
+        ] {
+            for tag in [TagType::Audio, TagType::Video, TagType::Script] {
+                for frame in read(tag, &body).unwrap_or_default() {
+                    let mut out = BytesMut::new();
+                    write_body(&frame, &mut out);
+                    prop_assert_eq!(read(tag, &out), Ok(vec![frame]));
+                }
             }
         }
     }

@@ -4,7 +4,7 @@ use isocast_media::codec;
 use isocast_media::flv::{self, TagType};
 use isocast_media::rtmp::Media;
 use isocast_media::time::Unwrapper;
-use isocast_media::{Kind, Track};
+use isocast_media::{Frame, Kind, Track};
 
 use crate::error::Refusal;
 use crate::hub::Publisher;
@@ -19,12 +19,12 @@ pub(crate) struct Importer {
     pictures: Pictures,
 }
 
-/// What became of a message.
-#[derive(Debug, PartialEq, Eq)]
+/// What became of a message; of one with several tracks, the gravest of what became of them.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Import {
-    Sent,
     /// It carried nothing to send on.
     Empty,
+    Sent,
     /// It is not what its type says; the stream goes on without it.
     Malformed,
     /// Another publisher has the room.
@@ -46,16 +46,27 @@ impl Importer {
 
     pub(crate) fn take(&mut self, media: Media, now: Instant) -> Result<Import, Refusal> {
         let dts = self.clock.unwrap(media.timestamp);
-        let frame = match flv::import(tag_type(media.track), dts, media.body) {
-            Ok(Some(frame)) => frame,
-            Ok(None) => return Ok(Import::Empty),
+        let frames = match flv::import(tag_type(media.track), dts, media.body) {
+            Ok(frames) => frames,
             Err(flv::Error::UnsupportedCodec { name }) => {
                 return Err(Refusal::UnsupportedCodec(name.to_string()));
             }
             Err(_) => return Ok(Import::Malformed),
         };
+        let mut import = Import::Empty;
+        for frame in frames {
+            import = import.max(self.send(frame, now)?);
+        }
+        Ok(import)
+    }
+
+    fn send(&mut self, frame: Frame, now: Instant) -> Result<Import, Refusal> {
         if frame.kind == Kind::Config && codec::describe(&frame).is_none() {
             return Ok(Import::Malformed);
+        }
+        // The hub knows one track of a kind.
+        if frame.track_id != 0 {
+            return Ok(Import::Empty);
         }
         if frame.track() == Track::Video && frame.is_media() {
             self.pictures.see(frame.is_key(), now)?;
@@ -196,12 +207,19 @@ mod tests {
                 Ok(Import::Malformed),
             ),
             ("script without a name", Data, b"\x05", Ok(Import::Empty)),
+            ("MP3", Audio, b"\x2f\xff\xfb", Ok(Import::Sent)),
+            (
+                "two tracks, one with an AAC configuration cut short",
+                Audio,
+                b"\x95\x10mp4a\x00\0\0\x02\x12\x10\x01\0\0\x01\x12",
+                Ok(Import::Malformed),
+            ),
         ] {
             let got = importer.take(media(track, 0, body), Instant::now());
             assert_eq!(got, expected, "{name}");
         }
-        let mp3 = importer.take(media(Audio, 0, b"\x2f\xff\xfb"), Instant::now());
-        assert_eq!(mp3, unsupported("MP3"));
+        let speex = importer.take(media(Audio, 0, b"\xbf\xff\xfb"), Instant::now());
+        assert_eq!(speex, unsupported("Speex"));
     }
 
     #[tokio::test]

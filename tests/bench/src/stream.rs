@@ -205,8 +205,8 @@ mod tests {
                 Track::Video => (TagType::Video, FLV_VIDEO),
                 _ => (TagType::Audio, FLV_AUDIO),
             };
-            let frame = flv::import(tag, MediaMs(0), media.body.clone());
-            (frame.expect("a body").expect("a frame"), type_id)
+            let frames = flv::import(tag, MediaMs(0), media.body.clone());
+            (frames.expect("a body").remove(0), type_id)
         };
         for (config, codec) in Stream::configs().iter().zip([Codec::Avc, Codec::Aac]) {
             let (frame, type_id) = import(config);
