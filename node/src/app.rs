@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::data::Token;
 use crate::edge::{Connected, Socket};
 use crate::hub::{Hub, Protocol, Subscriber};
+use crate::load::Load;
 use crate::metrics::{Metrics, ProtocolLabel, TrafficLabels};
 use crate::outbound;
 use crate::packager::Packager;
@@ -30,6 +31,7 @@ pub(crate) struct App {
     // Its callers are not there yet.
     #[allow(dead_code)]
     pub outbound: outbound::Http,
+    pub load: Load,
     pub api_token: Token,
     /// For the admin API, on the internal port.
     pub admin_token: Token,
@@ -52,7 +54,8 @@ impl App {
             self.metrics.bandwidth_bytes.get_or_create_owned(&labels)
         };
         let stall_max = Duration::from_secs(self.config.http.write_stall_s);
-        Socket::new(tcp, connected, stall_max, counter("in"), counter("out"))
+        let sent = [counter("out"), self.metrics.egress_bytes.clone()];
+        Socket::new(tcp, connected, stall_max, counter("in"), sent)
     }
 
     /// Counts what a viewer has skipped since `counted`; the new total.
@@ -79,6 +82,11 @@ impl App {
 /// The address at the other end of the connection that a request came by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub IpAddr);
+
+/// Cancelled to end the connection that a request came by, also while it waits for the other side
+/// to take something. Requests that come by one connection share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hangup(pub CancellationToken);
 
 /// How far this node is on its way out.
 #[derive(Clone, Debug, Default)]

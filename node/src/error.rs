@@ -54,6 +54,8 @@ pub(crate) enum Refusal {
     NotReady,
     #[error("this server is full: try again later")]
     Full,
+    #[error("this server has nearly all it can carry: try again later")]
+    Overloaded,
     #[error("this server is going away: connect again")]
     Draining,
     #[error("{0} does not answer: try again in a moment")]
@@ -85,6 +87,7 @@ impl Refusal {
             Self::ProtocolOff(_) => "protocol_off",
             Self::NotReady => "not_ready",
             Self::Full => "full",
+            Self::Overloaded => "overloaded",
             Self::Draining => "draining",
             Self::Unavailable(_) => "unavailable",
         }
@@ -109,7 +112,11 @@ impl Refusal {
             | Self::NoSegment
             | Self::ProtocolOff(_) => 404,
             Self::AlreadyExists(_) | Self::AlreadyLive => 409,
-            Self::NotReady | Self::Full | Self::Draining | Self::Unavailable(_) => 503,
+            Self::NotReady
+            | Self::Full
+            | Self::Overloaded
+            | Self::Draining
+            | Self::Unavailable(_) => 503,
         }
     }
 
@@ -118,7 +125,7 @@ impl Refusal {
         match self {
             Self::NotReady | Self::Draining => Some(1),
             Self::Unavailable(_) => Some(2),
-            Self::Full => Some(10),
+            Self::Full | Self::Overloaded => Some(10),
             _ => None,
         }
     }

@@ -10,6 +10,7 @@ mod edge;
 mod error;
 mod hub;
 mod ingest;
+mod load;
 mod log;
 mod metrics;
 // Its callers are not there yet.

@@ -1,6 +1,7 @@
 //! What this node counts, for Prometheus.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,7 @@ pub(crate) struct RequestLabels {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct RefusalLabels {
-    /// Where it was said: `rtmp`, `http` or `ingest`.
+    /// Where it was said: `rtmp`, `http`, `ingest` or `viewer`.
     pub surface: &'static str,
     pub reason: &'static str,
 }
@@ -43,6 +44,11 @@ pub(crate) struct OutboundLabels {
     /// What the call was for.
     pub what: &'static str,
     pub result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct KindLabel {
+    pub kind: &'static str,
 }
 
 /// All series. Labels are constants and route patterns, so their number is bounded.
@@ -60,6 +66,10 @@ pub(crate) struct Metrics {
     pub http_request_duration: Histogram,
     /// Calls to others, by what they were for and what became of them.
     pub outbound: Family<OutboundLabels, Counter>,
+    pub pressure_ratio: Family<KindLabel, Gauge<f64, AtomicU64>>,
+    pub overload_level: Gauge,
+    /// Bytes sent over all protocols; no series of its own, for it is the sum of others.
+    pub egress_bytes: Counter,
     refusals: Family<RefusalLabels, Counter>,
     refusals_logged: Mutex<HashMap<RefusalLabels, Instant>>,
 }
@@ -83,6 +93,9 @@ impl Metrics {
             // 100 µs to 26 s: from a playlist in memory to a long wait.
             http_request_duration: Histogram::new(steps(1e-4, 4.0, 10)),
             outbound: Family::default(),
+            pressure_ratio: Family::default(),
+            overload_level: Gauge::default(),
+            egress_bytes: Counter::default(),
             refusals: Family::default(),
             refusals_logged: Mutex::default(),
         };
@@ -146,6 +159,18 @@ impl Metrics {
             "outbound",
             "Calls to other servers, by what for and what became of them",
             &self.outbound,
+        );
+        add(
+            to,
+            "pressure_ratio",
+            "What is used of a limit, by kind; 0 where there is no limit",
+            &self.pressure_ratio,
+        );
+        add(
+            to,
+            "overload_level",
+            "0: open, 1: no new viewers, 2: shedding slow viewers, 3: no new publishers",
+            &self.overload_level,
         );
         add(
             to,

@@ -16,6 +16,7 @@ use crate::config::{Config, Loaded};
 use crate::data::{Folder, Lock, NodeFile, Token, TokenFile};
 use crate::edge::{self, Caps, Connected};
 use crate::hub::{self, Hub};
+use crate::load::{self, Load};
 use crate::log;
 use crate::metrics::Metrics;
 use crate::outbound::{self, Dialler};
@@ -45,6 +46,7 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
         tracing::info!(file = %file.display(), "configuration read");
     }
     let config = loaded.config;
+    load::raise_open_files(config.rtmp.connections_max + config.http.connections_max);
     let (lock, api_token, admin_token) = open_data_folder(&config).await?;
     let store = Sqlite::open(&lock.folder().rooms_file(), KeyHasher::new(lock.secret()?)).await?;
     let store = Arc::new(store);
@@ -64,6 +66,7 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
         packager: Packager::new(config.hls.clone(), tasks.clone()),
         metrics,
         outbound: outbound::Http::new(Arc::clone(&dialler)),
+        load: Load::default(),
         api_token,
         admin_token,
         stop: Stop::default(),
@@ -76,6 +79,7 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
     );
     listeners.serve(&app, &tasks);
     tasks.spawn(tick(Arc::clone(&app)));
+    tasks.spawn(load::watch(Arc::clone(&app)));
 
     let patience = signals.heard(&app.config).await;
     drain(&app, &tasks, patience).await;
@@ -221,15 +225,21 @@ pub(crate) fn serve_http(
     }));
 }
 
-/// Moves held and ended streams on.
+/// Moves held and ended streams on, and viewers away who take nothing.
 async fn tick(app: Arc<App>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let stall = Duration::from_secs(app.config.http.write_stall_s);
     let stop = app.stop.listeners_closing();
     loop {
         tokio::select! {
-            _ = ticks.tick() => app.hub.tick(Instant::now()),
+            _ = ticks.tick() => {}
             () = stop.cancelled() => return,
+        }
+        let now = Instant::now();
+        app.hub.tick(now);
+        for _ in 0..app.hub.send_away_stalled(now, stall) {
+            app.metrics.refused("viewer", "stalled");
         }
     }
 }

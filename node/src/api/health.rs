@@ -16,7 +16,8 @@ pub(super) async fn livez() -> &'static str {
 }
 
 /// Ready for publishers and viewers: not while draining. A dependency that does not answer is
-/// named and changes nothing, for every replica shares it.
+/// named and changes nothing, for every replica shares it. Nor does a node's load: those who are
+/// here are served.
 pub(super) async fn readyz(State(app): State<Arc<App>>) -> Response {
     if app.stop.is_draining() {
         let body = Json(json!({"ready": false, "reason": "draining"}));
@@ -26,7 +27,9 @@ pub(super) async fn readyz(State(app): State<Arc<App>>) -> Response {
         Ok(_) => "ok",
         Err(_) => "degraded",
     };
-    Json(json!({"ready": true, "dependencies": {"rooms": rooms}})).into_response()
+    let load = app.load.now();
+    let load = json!({"level": load.level.label(), "memory": load.memory, "egress": load.egress});
+    Json(json!({"ready": true, "dependencies": {"rooms": rooms}, "load": load})).into_response()
 }
 
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {

@@ -72,6 +72,7 @@ impl Node {
             packager: Packager::new(config.hls.clone(), tasks.clone()),
             metrics,
             outbound: outbound::Http::new(dialler),
+            load: crate::load::Load::default(),
             api_token: token("api", TOKEN),
             admin_token: token("admin", ADMIN_TOKEN),
             stop: Stop::default(),

@@ -320,6 +320,12 @@ pub(crate) struct Limits {
     /// Streams taken at once.
     #[schemars(range(min = 1, max = 100_000))]
     pub streams_max: usize,
+    /// Bytes of memory that this node may come near: it takes no new viewers from 80 %, sends slow ones away from 90 % and takes no new publishers from 95 %. 0: only the limit of its control group, which counts in any case.
+    #[schemars(range(min = 0, max = 1_099_511_627_776_u64))]
+    pub memory_bytes_max: u64,
+    /// Bytes a second sent to viewers that it may come near, with the same steps. 0: no limit.
+    #[schemars(range(min = 0, max = 1_099_511_627_776_u64))]
+    pub egress_bytes_per_s_max: u64,
 }
 
 impl Default for Limits {
@@ -327,6 +333,8 @@ impl Default for Limits {
         Self {
             viewers_max: 10_000,
             streams_max: 1000,
+            memory_bytes_max: 0,
+            egress_bytes_per_s_max: 0,
         }
     }
 }

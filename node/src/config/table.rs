@@ -63,7 +63,10 @@ mod tests {
             &paths[..3],
             ["data_dir", "node.id", "node.shutdown_deadline_s"]
         );
-        assert_eq!(paths.last().map(String::as_str), Some("limits.streams_max"));
+        assert_eq!(
+            paths.last().map(String::as_str),
+            Some("limits.egress_bytes_per_s_max")
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
@@ -14,7 +14,7 @@ use futures_util::{SinkExt, StreamExt, stream};
 use isocast_media::{Frame, flv};
 
 use super::viewable;
-use crate::app::App;
+use crate::app::{App, Hangup};
 use crate::error::Refusal;
 use crate::hub::{Delivery, Item, Protocol, Stream, Subscriber, Wire};
 use crate::rooms::RoomId;
@@ -25,10 +25,11 @@ const X_PUBLISHER_NODE: HeaderName = HeaderName::from_static("x-publisher-node")
 /// `GET /flv/room_<id>.flv`
 pub(crate) async fn over_http(
     State(app): State<Arc<App>>,
+    Extension(hangup): Extension<Hangup>,
     Path(file): Path<String>,
 ) -> Result<Response, Refusal> {
     let stream = named(&app, &file).await?;
-    let viewing = Viewing::start(&app, &stream, Protocol::HttpFlv);
+    let viewing = Viewing::start(&app, &stream, Protocol::HttpFlv, hangup);
     let pieces = stream::unfold(viewing, |mut viewing| async {
         let piece = viewing.next_piece().await?;
         Some((Ok::<_, std::convert::Infallible>(piece), viewing))
@@ -45,6 +46,7 @@ pub(crate) async fn over_http(
 /// `GET /ws/room_<id>.flv`, upgraded to a WebSocket: FLV in binary messages.
 pub(crate) async fn over_websocket(
     State(app): State<Arc<App>>,
+    Extension(hangup): Extension<Hangup>,
     Path(file): Path<String>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Refusal> {
@@ -53,7 +55,7 @@ pub(crate) async fn over_websocket(
     let stream = named(&app, &file).await?;
     let upgrade = upgrade
         .map_err(|_| Refusal::BadRequest("connect to this address with a WebSocket".into()))?;
-    let viewing = Viewing::start(&app, &stream, Protocol::WebSocketFlv);
+    let viewing = Viewing::start(&app, &stream, Protocol::WebSocketFlv, hangup);
     let upgrade = upgrade
         .max_message_size(MESSAGE_BYTES_MAX)
         .max_frame_size(MESSAGE_BYTES_MAX);
@@ -71,12 +73,19 @@ async fn send_messages(mut viewing: Viewing, socket: WebSocket) {
             },
         };
         let Some(piece) = piece else { break };
-        let sent = match viewing.has_more() {
-            true => sink.feed(Message::Binary(piece)).await,
-            false => sink.send(Message::Binary(piece)).await,
+        let hangup = viewing.subscriber.hangup();
+        let has_more = viewing.has_more();
+        let send = async {
+            match has_more {
+                true => sink.feed(Message::Binary(piece)).await,
+                false => sink.send(Message::Binary(piece)).await,
+            }
         };
-        if sent.is_err() {
-            return;
+        tokio::select! {
+            sent = send => if sent.is_err() {
+                return;
+            },
+            () = hangup.cancelled() => return,
         }
     }
     let _ = sink.close().await;
@@ -93,11 +102,16 @@ struct Viewing {
 }
 
 impl Viewing {
-    fn start(app: &Arc<App>, stream: &Arc<Stream>, protocol: Protocol) -> Self {
+    fn start(
+        app: &Arc<App>,
+        stream: &Arc<Stream>,
+        protocol: Protocol,
+        Hangup(hangup): Hangup,
+    ) -> Self {
         Self {
             app: Arc::clone(app),
             protocol,
-            subscriber: stream.subscribe(protocol),
+            subscriber: stream.subscribe_from(protocol, hangup),
             pieces: VecDeque::new(),
             begun: false,
             skips_counted: 0,
@@ -121,7 +135,7 @@ impl Viewing {
             match delivery {
                 Delivery::Items(items) => self.keep(&items),
                 Delivery::Interrupted => {}
-                Delivery::Ended | Delivery::Gone => return None,
+                Delivery::Ended | Delivery::Gone | Delivery::SentAway => return None,
                 Delivery::TooSlow => {
                     self.app.metrics.refused("http", "slow_viewer");
                     return None;

@@ -38,7 +38,10 @@ pub(crate) async fn playlist(
     let channel = channel(&app, &room).await?;
     let user_agent = request.get(header::USER_AGENT);
     let user_agent = user_agent.map_or(&b""[..], HeaderValue::as_bytes);
-    channel.note_viewer(address, user_agent, Instant::now());
+    let takes_more = app.load.check_new_viewer();
+    if !channel.note_viewer(address, user_agent, takes_more.is_ok(), Instant::now()) {
+        takes_more?;
+    }
     let playlists = match channel.playlists() {
         Some(playlists) => playlists,
         None => {

@@ -39,6 +39,7 @@ pub(crate) async fn viewable(app: &App, room: &RoomId) -> Result<Arc<Stream>, Re
         State::Ended => return Err(Refusal::Ended),
         State::Gone => return Err(Refusal::NotLive),
     }
+    app.load.check_new_viewer()?;
     if app.hub.viewers() >= app.config.limits.viewers_max {
         return Err(Refusal::Full);
     }

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Connected, Socket};
-use crate::app::{App, Peer};
+use crate::app::{App, Hangup, Peer};
 
 const PROTOCOL: &str = "http";
 /// The first bytes of HTTP/2 with prior knowledge (RFC 9113 §3.4).
@@ -87,8 +87,11 @@ async fn version(tcp: &TcpStream) -> Option<Version> {
 async fn converse(app: &App, socket: Socket, peer: Peer, router: Router, version: Version) {
     let io = TokioIo::new(socket);
     let router = TowerToHyperService::new(router);
+    let hangup = Hangup::default();
+    let of_requests = hangup.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(of_requests.clone());
         router.call(request)
     });
     match version {
@@ -105,6 +108,7 @@ async fn converse(app: &App, socket: Socket, peer: Peer, router: Router, version
             tokio::select! {
                 _ = connection.as_mut() => return,
                 () = app.stop.closing() => connection.as_mut().graceful_shutdown(),
+                () = hangup.0.cancelled() => connection.as_mut().graceful_shutdown(),
             }
             let _ = tokio::time::timeout(FAREWELL, connection).await;
         }
@@ -121,6 +125,7 @@ async fn converse(app: &App, socket: Socket, peer: Peer, router: Router, version
             tokio::select! {
                 _ = connection.as_mut() => return,
                 () = app.stop.closing() => connection.as_mut().graceful_shutdown(),
+                () = hangup.0.cancelled() => connection.as_mut().graceful_shutdown(),
                 () = sleep(HTTP2_AGE_MAX) => connection.as_mut().graceful_shutdown(),
             }
             let _ = tokio::time::timeout(FAREWELL, connection).await;

@@ -196,6 +196,7 @@ impl Connection {
         if self.app.stop.is_closing() {
             return Err(Refusal::Draining);
         }
+        self.app.load.check_new_publisher()?;
         let admission = Admission {
             node_id: &self.app.node_id,
             rooms: &*self.app.rooms,
@@ -275,6 +276,7 @@ impl Connection {
 
     async fn deliver(&mut self, mut subscriber: Subscriber) -> Result<(), End> {
         let mut skips_counted = 0;
+        let hangup = subscriber.hangup();
         loop {
             let delivery = tokio::select! {
                 delivery = subscriber.next() => delivery,
@@ -297,6 +299,7 @@ impl Connection {
                     tokio::select! {
                         written = self.socket.write_all_vectored(&pieces) => written?,
                         () = self.app.stop.closing() => return Err(End::Stopped),
+                        () = hangup.cancelled() => return Err(End::Hangup),
                     }
                     skips_counted =
                         self.app
@@ -305,6 +308,12 @@ impl Connection {
                 Delivery::Interrupted => {}
                 Delivery::Ended | Delivery::Gone => {
                     self.session.end_play();
+                    return Err(End::Told);
+                }
+                Delivery::SentAway => {
+                    let refusal = Refusal::Overloaded;
+                    self.session
+                        .refuse(refusal.play_status(), &refusal.to_string());
                     return Err(End::Told);
                 }
                 Delivery::TooSlow => {

@@ -23,7 +23,8 @@ pub(crate) struct Socket {
     /// Runs while a write waits.
     stall: Option<Pin<Box<Sleep>>>,
     bytes_in: Counter,
-    bytes_out: Counter,
+    /// Of its protocol, and of the node.
+    bytes_out: [Counter; 2],
     connected: Connected,
 }
 
@@ -33,7 +34,7 @@ impl Socket {
         connected: Connected,
         stall_max: Duration,
         bytes_in: Counter,
-        bytes_out: Counter,
+        bytes_out: [Counter; 2],
     ) -> io::Result<Self> {
         // Without it a small frame waits for the acknowledgement of the one before.
         tcp.set_nodelay(true)?;
@@ -66,6 +67,14 @@ impl Socket {
             IoSlice::advance_slices(&mut rest, written);
         }
         Ok(())
+    }
+
+    fn count_out(&self, poll: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(written)) = poll {
+            for counter in &self.bytes_out {
+                counter.inc_by(*written as u64);
+            }
+        }
     }
 
     fn watch_stall<T>(
@@ -114,9 +123,7 @@ impl AsyncWrite for Socket {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.tcp).poll_write(cx, bytes);
-        if let Poll::Ready(Ok(written)) = poll {
-            self.bytes_out.inc_by(written as u64);
-        }
+        self.count_out(&poll);
         self.watch_stall(cx, poll)
     }
 
@@ -126,9 +133,7 @@ impl AsyncWrite for Socket {
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.tcp).poll_write_vectored(cx, pieces);
-        if let Poll::Ready(Ok(written)) = poll {
-            self.bytes_out.inc_by(written as u64);
-        }
+        self.count_out(&poll);
         self.watch_stall(cx, poll)
     }
 
@@ -165,7 +170,7 @@ mod tests {
         let (tcp, from) = listener.accept().await.unwrap();
         let permit = Caps::new(1, 1).admit(from.ip()).unwrap();
         let connected = Connected::new(&Metrics::new(), "test", permit, TaskTracker::new().token());
-        let (bytes_in, bytes_out) = (Counter::default(), Counter::default());
+        let (bytes_in, bytes_out) = (Counter::default(), Default::default());
         let socket = Socket::new(tcp, connected, STALL_MAX, bytes_in, bytes_out).unwrap();
         (socket, peer)
     }
@@ -203,7 +208,9 @@ mod tests {
             "longer in all than one stall may last"
         );
         assert_eq!(reads.await.unwrap(), SENT);
-        assert_eq!(socket.bytes_out.get(), SENT as u64);
+        for counter in &socket.bytes_out {
+            assert_eq!(counter.get(), SENT as u64);
+        }
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@
 mod gop;
 mod publisher;
 mod ring;
+mod seat;
 mod stream;
 mod subscriber;
 mod timeline;
@@ -45,6 +46,8 @@ pub(crate) struct Limits {
 pub(crate) struct Hub {
     limits: Limits,
     streams: Mutex<HashMap<RoomId, Arc<Stream>>>,
+    /// Streams that are gone and still have viewers, who are to notice.
+    leaving: Mutex<Vec<Arc<Stream>>>,
 }
 
 /// There is no place for another stream.
@@ -57,6 +60,7 @@ impl Hub {
         Self {
             limits,
             streams: Mutex::default(),
+            leaving: Mutex::default(),
         }
     }
 
@@ -109,7 +113,9 @@ impl Hub {
         let oldest = ended.min_by_key(|stream| stream.last_use());
         let oldest = oldest.map(|stream| stream.room().clone());
         let gone = oldest.and_then(|room| streams.remove(&room));
-        gone.ok_or(Full(streams.len()))?.end();
+        let gone = gone.ok_or(Full(streams.len()))?;
+        gone.end();
+        self.see_off(gone);
         Ok(())
     }
 
@@ -117,6 +123,7 @@ impl Hub {
     pub(crate) fn remove(&self, room: &RoomId) {
         if let Some(stream) = self.lock().remove(room) {
             stream.end();
+            self.see_off(stream);
         }
     }
 
@@ -132,8 +139,33 @@ impl Hub {
     pub(crate) fn tick(&self, now: Instant) {
         self.lock().retain(|_, stream| {
             stream.end_if_hold_is_over(now);
-            !stream.is_forgotten(now)
+            let forgotten = stream.is_forgotten(now);
+            if forgotten {
+                self.see_off(Arc::clone(stream));
+            }
+            !forgotten
         });
+    }
+
+    /// Sends away up to `count` viewers who are `behind_ms` or more of media behind, the furthest
+    /// first; how many.
+    pub(crate) fn shed(&self, count: usize, behind_ms: i64) -> usize {
+        seat::shed(&self.streams(), count, behind_ms)
+    }
+
+    /// Sends away viewers who have not come for what is there for `stall`; how many. Their
+    /// connections may be alive: over HTTP/2 a viewer can close its window and answer pings.
+    pub(crate) fn send_away_stalled(&self, now: Instant, stall: Duration) -> usize {
+        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        leaving.retain(|stream| !stream.seats().is_empty());
+        let gone = seat::send_away_stalled(&leaving, now, stall);
+        drop(leaving);
+        gone + seat::send_away_stalled(&self.streams(), now, stall)
+    }
+
+    fn see_off(&self, stream: Arc<Stream>) {
+        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        leaving.push(stream);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RoomId, Arc<Stream>>> {

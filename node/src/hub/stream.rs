@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::ring::Ring;
+use super::seat::Seats;
 use super::subscriber::{Protocol, Subscriber, Viewer};
 use super::timeline::{Place, Timeline};
 use super::{Headers, Limits};
@@ -42,6 +43,7 @@ pub(crate) struct Stream {
     inner: RwLock<Inner>,
     head: watch::Sender<Head>,
     viewers: Viewers,
+    seats: Seats,
 }
 
 #[derive(Debug)]
@@ -107,6 +109,7 @@ impl Stream {
             }),
             head: watch::Sender::new(head),
             viewers: Viewers::default(),
+            seats: Seats::default(),
         }
     }
 
@@ -129,6 +132,10 @@ impl Stream {
 
     pub(crate) fn viewers(&self) -> &Viewers {
         &self.viewers
+    }
+
+    pub(super) fn seats(&self) -> &Seats {
+        &self.seats
     }
 
     /// What describes the stream now.
@@ -171,8 +178,17 @@ impl Stream {
 
     /// A viewer's way in, counted for as long as it lives.
     pub(crate) fn subscribe(self: &Arc<Self>, protocol: Protocol) -> Subscriber {
+        self.subscribe_from(protocol, CancellationToken::new())
+    }
+
+    /// The same for a viewer whose connection ends when `hangup` is cancelled.
+    pub(crate) fn subscribe_from(
+        self: &Arc<Self>,
+        protocol: Protocol,
+        hangup: CancellationToken,
+    ) -> Subscriber {
         self.touch(Instant::now());
-        let viewer = Viewer::new(Arc::clone(self), protocol);
+        let viewer = Viewer::new(Arc::clone(self), protocol, hangup);
         Subscriber::new(viewer, self.head.subscribe())
     }
 

@@ -4,8 +4,10 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::ring::cost;
+use super::seat::Seat;
 use super::stream::{Head, Inner, State, Stream};
 use super::{Gop, Slot};
 
@@ -38,27 +40,34 @@ impl Protocol {
 pub(crate) struct Viewer {
     stream: Arc<Stream>,
     protocol: Protocol,
+    seat: Arc<Seat>,
+    /// Of its seat among the stream's; the packager has none.
+    number: Option<u64>,
 }
 
 impl Viewer {
-    pub(super) fn new(stream: Arc<Stream>, protocol: Protocol) -> Self {
-        if protocol != Protocol::Packager {
-            stream
-                .viewers()
-                .of(protocol)
-                .fetch_add(1, Ordering::Relaxed);
+    pub(super) fn new(stream: Arc<Stream>, protocol: Protocol, hangup: CancellationToken) -> Self {
+        let seat = Arc::new(Seat::new(hangup));
+        let number = (protocol != Protocol::Packager).then(|| {
+            let count = stream.viewers().of(protocol);
+            count.fetch_add(1, Ordering::Relaxed);
+            stream.seats().take(&seat)
+        });
+        Self {
+            stream,
+            protocol,
+            seat,
+            number,
         }
-        Self { stream, protocol }
     }
 }
 
 impl Drop for Viewer {
     fn drop(&mut self) {
-        if self.protocol != Protocol::Packager {
-            self.stream
-                .viewers()
-                .of(self.protocol)
-                .fetch_sub(1, Ordering::Relaxed);
+        if let Some(number) = self.number {
+            let count = self.stream.viewers().of(self.protocol);
+            count.fetch_sub(1, Ordering::Relaxed);
+            self.stream.seats().leave(number);
         }
     }
 }
@@ -75,6 +84,8 @@ pub(crate) enum Delivery {
     Gone,
     /// It had to skip too often.
     TooSlow,
+    /// It is sent away, for this node has too much to do or it takes nothing.
+    SentAway,
 }
 
 #[derive(Clone, Debug)]
@@ -130,6 +141,11 @@ impl Subscriber {
         self.skips_total
     }
 
+    /// Cancelled once it has to go, also while it does not wait here.
+    pub(crate) fn hangup(&self) -> CancellationToken {
+        self.viewer.seat.hangup().clone()
+    }
+
     /// Waits for what comes next. Safe to drop while waiting: nothing is lost.
     pub(crate) async fn next(&mut self) -> Delivery {
         loop {
@@ -138,6 +154,9 @@ impl Subscriber {
             } = *self.head.borrow_and_update();
             if dismissals != self.dismissals && self.viewer.protocol != Protocol::Packager {
                 return Delivery::Ended;
+            }
+            if self.viewer.seat.hangup().is_cancelled() {
+                return Delivery::SentAway;
             }
             if let Some(delivery) = self.take(Instant::now()) {
                 return delivery;
@@ -151,8 +170,11 @@ impl Subscriber {
                     State::Gone => return Delivery::Gone,
                 }
             }
-            if self.head.changed().await.is_err() {
-                return Delivery::Gone;
+            tokio::select! {
+                changed = self.head.changed() => if changed.is_err() {
+                    return Delivery::Gone;
+                },
+                () = self.viewer.seat.hangup().cancelled() => return Delivery::SentAway,
             }
         }
     }
@@ -183,6 +205,7 @@ impl Subscriber {
             taken += 1;
         }
         *cursor = first + taken;
+        self.viewer.seat.came(*cursor, now);
         debug_assert!(*cursor <= inner.ring.next_sequence());
         (!items.is_empty()).then_some(Delivery::Items(items))
     }

@@ -11,6 +11,7 @@ use super::*;
 mod life;
 mod properties;
 mod ring;
+mod seats;
 mod viewers;
 
 const LIMITS: Limits = Limits {

@@ -19,15 +19,29 @@ pub(super) struct Audience {
 }
 
 impl Audience {
-    pub(super) fn note(&self, address: IpAddr, user_agent: &[u8], now: Instant) {
+    /// Someone asks. Where no more viewers are taken, false for one who is new.
+    pub(super) fn note(
+        &self,
+        address: IpAddr,
+        user_agent: &[u8],
+        takes_more: bool,
+        now: Instant,
+    ) -> bool {
         let viewer = self.hasher.hash_one((address, user_agent));
         let mut last_asked = self.lock();
+        let is_known = last_asked
+            .get(&viewer)
+            .is_some_and(|at| is_present(*at, now));
+        if !is_known && !takes_more {
+            return false;
+        }
         if last_asked.len() >= VIEWERS_MAX {
             last_asked.retain(|_, at| is_present(*at, now));
         }
         if last_asked.len() < VIEWERS_MAX || last_asked.contains_key(&viewer) {
             last_asked.insert(viewer, now);
         }
+        true
     }
 
     pub(super) fn count(&self, now: Instant) -> usize {
@@ -56,16 +70,29 @@ mod tests {
         let audience = Audience::default();
         let (one, other) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
         let start = Instant::now();
-        audience.note(one, b"browser", start);
-        audience.note(one, b"browser", start);
-        audience.note(one, b"another browser", start);
-        audience.note(other, b"browser", start);
+        assert!(audience.note(one, b"browser", true, start));
+        assert!(audience.note(one, b"browser", true, start));
+        assert!(audience.note(one, b"another browser", true, start));
+        assert!(audience.note(other, b"browser", true, start));
         assert_eq!(audience.count(start), 3);
 
         let later = start + PRESENT;
-        audience.note(other, b"browser", later);
+        assert!(audience.note(other, b"browser", true, later));
         assert_eq!(audience.count(later), 3);
         assert_eq!(audience.count(later + Duration::from_millis(1)), 1);
+    }
+
+    #[test]
+    fn who_is_here_stays_when_no_more_are_taken() {
+        let audience = Audience::default();
+        let (one, other) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
+        let start = Instant::now();
+        assert!(audience.note(one, b"browser", true, start));
+        assert!(!audience.note(other, b"browser", false, start));
+        assert!(audience.note(one, b"browser", false, start + PRESENT));
+        assert_eq!(audience.count(start + PRESENT), 1);
+        let later = start + 3 * PRESENT;
+        assert!(!audience.note(one, b"browser", false, later), "it had gone");
     }
 
     #[test]
@@ -73,7 +100,7 @@ mod tests {
         let audience = Audience::default();
         let (address, now) = (IpAddr::from([127, 0, 0, 1]), Instant::now());
         for viewer in 0..VIEWERS_MAX + 10 {
-            audience.note(address, &viewer.to_be_bytes(), now);
+            audience.note(address, &viewer.to_be_bytes(), true, now);
         }
         assert_eq!(audience.count(now), VIEWERS_MAX);
     }

@@ -61,9 +61,16 @@ impl Channel {
         }
     }
 
-    /// Someone at this address asks for a playlist.
-    pub(crate) fn note_viewer(&self, address: IpAddr, user_agent: &[u8], now: Instant) {
-        self.audience.note(address, user_agent, now);
+    /// Someone at this address asks for a playlist. Where no more viewers are taken, false for one
+    /// who is new.
+    pub(crate) fn note_viewer(
+        &self,
+        address: IpAddr,
+        user_agent: &[u8],
+        takes_more: bool,
+        now: Instant,
+    ) -> bool {
+        self.audience.note(address, user_agent, takes_more, now)
     }
 
     /// Those who asked for a playlist lately.

@@ -15,7 +15,7 @@ pub(super) async fn run(mut subscriber: Subscriber, channel: &Channel, config: S
                 cutter.finish();
                 channel.end();
             }
-            Delivery::Gone | Delivery::TooSlow => {
+            Delivery::Gone | Delivery::TooSlow | Delivery::SentAway => {
                 cutter.finish();
                 channel.end();
                 return;

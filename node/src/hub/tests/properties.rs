@@ -116,7 +116,7 @@ proptest! {
                             prop_assert!(!items.is_empty());
                             viewers[at].check(&items)?;
                         }
-                        Some(Delivery::Ended | Delivery::Gone | Delivery::TooSlow) => {
+                        Some(Delivery::Ended | Delivery::Gone | Delivery::TooSlow | Delivery::SentAway) => {
                             viewers.swap_remove(at);
                         }
                         Some(Delivery::Interrupted) | None => {}
