@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::nal::{self, NalUnits, split_prefixed};
 use super::{Error, Sps};
 
 /// `nal_unit_type` (H.264 table 7-1), those a server tells apart.
@@ -38,10 +39,7 @@ impl DecoderConfig {
         if version != 1 {
             return Err(Error::Version(version));
         }
-        let nal_length_size = (sizes & 0b11) + 1;
-        if nal_length_size == 3 {
-            return Err(Error::NalLengthSize(nal_length_size));
-        }
+        let nal_length_size = nal::length_size(sizes)?;
         let (sps, rest) = parameter_sets(rest, sps_count & 0x1F, nal_type::SPS)?;
         let first = sps.first().ok_or(Error::NoSps)?;
         let picture = Sps::parse(first)?;
@@ -71,10 +69,7 @@ impl DecoderConfig {
     /// The NAL units of an access unit, without their lengths.
     #[must_use]
     pub fn nal_units<'a>(&self, access_unit: &'a [u8]) -> NalUnits<'a> {
-        NalUnits {
-            rest: access_unit,
-            length_size: usize::from(self.nal_length_size),
-        }
+        NalUnits::new(access_unit, self.nal_length_size)
     }
 
     /// Whether decoding can start at this access unit, whatever its container says.
@@ -92,32 +87,6 @@ pub fn nal_unit_type(nal: &[u8]) -> u8 {
     nal.first().map_or(0, |header| header & 0x1F)
 }
 
-/// Walks length-prefixed NAL units. Empty ones are passed over; a length beyond the data is one
-/// error, and the end.
-#[derive(Clone, Debug)]
-pub struct NalUnits<'a> {
-    rest: &'a [u8],
-    length_size: usize,
-}
-
-impl<'a> Iterator for NalUnits<'a> {
-    type Item = Result<&'a [u8], Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while !self.rest.is_empty() {
-            let Some((nal, rest)) = split_prefixed(self.rest, self.length_size) else {
-                self.rest = &[];
-                return Some(Err(Error::Truncated));
-            };
-            self.rest = rest;
-            if !nal.is_empty() {
-                return Some(Ok(nal));
-            }
-        }
-        None
-    }
-}
-
 fn parameter_sets(mut rest: &[u8], count: u8, expected: u8) -> Result<(Vec<Bytes>, &[u8]), Error> {
     let mut sets = Vec::new();
     for _ in 0..count {
@@ -129,15 +98,6 @@ fn parameter_sets(mut rest: &[u8], count: u8, expected: u8) -> Result<(Vec<Bytes
         rest = after;
     }
     Ok((sets, rest))
-}
-
-/// Splits off what a big-endian length of `length_size` bytes announces.
-fn split_prefixed(data: &[u8], length_size: usize) -> Option<(&[u8], &[u8])> {
-    let (prefix, rest) = data.split_at_checked(length_size)?;
-    let length = prefix
-        .iter()
-        .fold(0_u32, |length, &byte| length << 8 | u32::from(byte));
-    rest.split_at_checked(usize::try_from(length).ok()?)
 }
 
 #[cfg(test)]

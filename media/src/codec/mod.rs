@@ -2,12 +2,27 @@
 //! be told from them (size, rates, RFC 6381 codec strings).
 
 pub mod aac;
+pub mod ac3;
+pub mod av1;
 pub mod avc;
 pub mod bits;
+pub mod flac;
+mod frame_rate;
+pub mod hevc;
+mod hevc_sps;
+pub mod mp3;
+pub mod nal;
+pub mod opus;
 mod sps;
+pub mod vp9;
 
 use crate::frame::{Codec, Frame, Kind};
-pub use sps::{FrameRate, Sps};
+pub use frame_rate::FrameRate;
+pub use sps::Sps;
+
+/// Pictures wider or taller than this are refused: H.264's and HEVC's level 6.2 end at 16,880
+/// samples a side (H.264 table A-1, sqrt(MaxFS × 8) macroblocks), AV1's at 16,384.
+const SIDE_MAX: u32 = 16_384;
 
 /// What a configuration frame says about its track; `None` for every other frame, and for a
 /// record that cannot be read.
@@ -85,6 +100,8 @@ pub enum Error {
     Range(&'static str),
     #[error("audio object type {0} is not known")]
     ObjectType(u8),
+    #[error("the data does not start with {0}")]
+    Marker(&'static str),
 }
 
 #[cfg(test)]
