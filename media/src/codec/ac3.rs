@@ -109,3 +109,69 @@ fn sample_rate(code: u32) -> Result<u32, Error> {
     let listed = SAMPLE_RATES_HZ.get(code as usize);
     listed.copied().ok_or(Error::Range("fscod"))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::avc::tests::hex;
+    use super::*;
+
+    /// Name, start of a frame, codec string, rate, channels, samples, bytes.
+    #[rustfmt::skip]
+    const FRAMES: [(&str, &str, &str, u32, u8, u32, usize); 7] = [
+        // Made by ffmpeg's encoders.
+        ("stereo", "0b77fe95144043e106f46370", "ac-3", 48_000, 2, 1536, 768),
+        ("5.1, 44.1 kHz, the shorter frame", "0b7746fa5e40ebf8403eff9d", "ac-3", 44_100, 6, 1536, 1950),
+        ("5.1, 44.1 kHz, the longer frame", "0b7798d55f40ebf8403eff9d", "ac-3", 44_100, 6, 1536, 1952),
+        ("E-AC-3 stereo", "0b77017f3487c00020842108", "ec-3", 48_000, 2, 1536, 768),
+        ("E-AC-3 5.1", "0b77037f3f87c00020f82000", "ec-3", 48_000, 6, 1536, 1792),
+        // Built by hand from the syntax.
+        ("mono, 32 kHz", "0b7700008e402000", "ac-3", 32_000, 1, 1536, 672),
+        ("E-AC-3, one block, half a rate", "0b77000fd280", "ec-3", 22_050, 1, 1536, 32),
+    ];
+
+    #[test]
+    fn frames_and_what_they_say() {
+        for (name, frame, codec_string, sample_rate_hz, channels, samples, bytes) in FRAMES {
+            let frame = SyncFrame::parse(&hex(frame)).expect(name);
+            assert_eq!(frame.codec_string(), codec_string, "{name}");
+            assert_eq!(frame.sample_rate_hz, sample_rate_hz, "{name}");
+            assert_eq!(frame.channels, channels, "{name}");
+            assert_eq!(frame.samples, samples, "{name}");
+            assert_eq!(frame.bytes, bytes, "{name}");
+        }
+        let stereo = SyncFrame::parse(&hex(FRAMES[0].1)).unwrap();
+        assert_eq!(stereo.duration().as_millis(), 32);
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_why() {
+        for (frame, error) in [
+            ("", Error::Truncated),
+            ("0b78fe95144043e1", Error::Marker("AC-3's sync word")),
+            ("0b77fe9514", Error::Truncated),
+            ("0b77fe951440", Error::Truncated),
+            ("0b77fe95144943e1", Error::Version(9)),
+            ("0b77fe9514f843e1", Error::Version(31)),
+            ("0b77fe95d44043e1", Error::Range("fscod")),
+            ("0b77fe95264043e1", Error::Range("frmsizecod")),
+            ("0b77017ff487c000", Error::Range("fscod")),
+        ] {
+            assert_eq!(SyncFrame::parse(&hex(frame)), Err(error), "{frame}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(data in proptest::collection::vec(any::<u8>(), 0..16)) {
+            let frame = [&[0x0B, 0x77][..], &data].concat();
+            if let Ok(frame) = SyncFrame::parse(&frame) {
+                prop_assert!((1..=6).contains(&frame.channels));
+                prop_assert!((2..=4096).contains(&frame.bytes));
+                prop_assert!(frame.duration().as_millis() <= 96);
+            }
+            let _ = SyncFrame::parse(&data);
+        }
+    }
+}

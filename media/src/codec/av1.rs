@@ -190,3 +190,144 @@ fn leb128(data: &[u8]) -> Result<(usize, &[u8]), Error> {
         Error::OverlongCode
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::avc::tests::hex;
+    use super::*;
+
+    /// Name, record, codec string, width and height.
+    type Row = (&'static str, &'static str, &'static str, Option<(u32, u32)>);
+
+    #[rustfmt::skip]
+    const RECORDS: [Row; 6] = [
+        ("SVT-AV1", "81010c000a0c0200000d2627fb3805f00080", "av01.0.01M.08", Some((640, 360))),
+        ("SVT-AV1, 2160 lines", "810d0c000a0c0200006a977dff0de017c002", "av01.0.13M.08", Some((3840, 2160))),
+        ("SVT-AV1, 10 bits", "81054c000a0c0200002d2a67fd9e017c2020", "av01.0.05M.10", Some((1280, 720))),
+        ("libaom, 10 bits", "81004c000a0b000000043d07c4daf94040", "av01.0.00M.10", Some((322, 242))),
+        ("libaom, 4:4:4", "812000000a0a200000043cffbcdaf902", "av01.1.00M.08", Some((320, 240))),
+        ("rav1e: the key frames have the sequence header", "811f0c00", "av01.0.31M.08", None),
+    ];
+
+    #[test]
+    fn records_of_real_encoders() {
+        for (name, record, codec_string, size) in RECORDS {
+            let config = CodecConfig::parse(&hex(record)).expect(name);
+            assert_eq!(config.codec_string(), codec_string, "{name}");
+            let sequence = config.sequence.map(|it| (it.width, it.height));
+            assert_eq!(sequence, size, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_key_frame_has_the_sequence_header_behind_a_delimiter() {
+        // From rav1e.
+        let unit = hex("12000a0e000000fa6355ef8842a20404042832021000");
+        let found = SequenceHeader::find(&unit).unwrap().unwrap();
+        assert_eq!((found.width, found.height), (854, 480));
+        assert_eq!(SequenceHeader::find(&hex("120032028128")), Ok(None));
+    }
+
+    /// A sequence header from its bits, as a unit without a size.
+    fn unit_of(bits: &[&str]) -> Vec<u8> {
+        let bits = bits.concat();
+        let byte = |bits: &[u8]| {
+            let value = bits.iter().fold(0, |value, bit| value << 1 | (bit - b'0'));
+            value << (8 - bits.len())
+        };
+        let mut unit = vec![OBU_SEQUENCE_HEADER << 3];
+        unit.extend(bits.as_bytes().chunks(8).map(byte));
+        unit
+    }
+
+    #[test]
+    fn frame_rates_come_from_the_timing() {
+        let units = format!("{:032b}", 1001);
+        let scale = format!("{:032b}", 60_000);
+        let size = "0111".to_owned() + "0111" + "11111111" + "01111111"; // 256 by 128
+        let start = "00000"; // profile, still picture, reduced header
+        let point = "00000".to_owned() + "000000000000" + "01000" + "0"; // one, level 8, tier
+        let model = "1".to_owned() + "00111" + &units + "00000" + "00000"; // delays of 8 bits
+        for (name, bits, expected) in [
+            (
+                "two ticks a frame",
+                vec![
+                    start, "1", &units, &scale, "1", "010", "0", "0", &point, &size,
+                ],
+                Some((30_000, 1001)),
+            ),
+            (
+                "not evenly",
+                vec![start, "1", &units, &scale, "0", "0", "0", &point, &size],
+                None,
+            ),
+            ("no timing", vec![start, "0", "0", &point, &size], None),
+            (
+                "a decoder model and display delays",
+                vec![
+                    start, "1", &units, &scale, "1", "1", &model, "1", &point, "1", "00000000",
+                    "00000000", "0", "1", "0000", &size,
+                ],
+                Some((60_000, 1001)),
+            ),
+            ("reduced", vec!["00011", "01000", &size], None),
+        ] {
+            let found = SequenceHeader::find(&unit_of(&bits))
+                .expect(name)
+                .expect(name);
+            assert_eq!((found.width, found.height), (256, 128), "{name}");
+            let rate = found.frame_rate.map(|it| (it.numerator, it.denominator));
+            assert_eq!(rate, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn broken_records_say_why() {
+        let too_large = RECORD_BYTES_MAX + 1;
+        for (record, error) in [
+            (vec![], Error::Truncated),
+            (hex("810000"), Error::Truncated),
+            (hex("01010c00"), Error::Version(1)),
+            (hex("82010c00"), Error::Version(0x82)),
+            (hex("81610c00"), Error::Range("seq_profile")),
+            (hex("81012c00"), Error::Range("twelve_bit")),
+            (hex("81010c008a0c"), Error::Range("obu_forbidden_bit")),
+            (hex("81010c000a0c0200000d"), Error::Truncated),
+            (hex("81010c000a"), Error::Truncated),
+            (hex("81010c000affffffffffffffffff"), Error::OverlongCode),
+            (hex("81010c000e"), Error::Truncated),
+            (hex("81010c000a0100"), Error::Truncated),
+            // A reduced header with sides of 16 bits.
+            (
+                hex("81010c00081a3fffffffffffff"),
+                Error::Range("max_frame_width_minus_1"),
+            ),
+            (vec![0x81; too_large], Error::TooLarge(too_large)),
+        ] {
+            assert_eq!(CodecConfig::parse(&record), Err(error), "{record:x?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(data in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = CodecConfig::parse(&data);
+            let _ = SequenceHeader::find(&data);
+        }
+
+        #[test]
+        fn no_changed_byte_makes_a_record_panic(which in 0..RECORDS.len(), at in 0usize..18, byte: u8) {
+            let mut record = hex(RECORDS[which].1);
+            if let Some(target) = record.get_mut(at) {
+                *target = byte;
+            }
+            if let Ok(config) = CodecConfig::parse(&record) {
+                prop_assert_eq!(config.codec_string().len(), "av01.P.LLT.DD".len());
+                let sequence = config.sequence;
+                prop_assert!(sequence.is_none_or(|it| it.width <= SIDE_MAX && it.height <= SIDE_MAX));
+            }
+        }
+    }
+}

@@ -53,3 +53,66 @@ impl StreamInfo {
         Ok(info)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::avc::tests::hex;
+    use super::*;
+
+    /// What ffmpeg's encoder sends.
+    const STEREO: &str = "040004000000000010980ac442f00000000000000000000000000000000000000000";
+    const SURROUND: &str = "0400040000000000482a17700b700000000000000000000000000000000000000000";
+
+    #[test]
+    fn stream_information_with_its_marker_and_without() {
+        for (block, sample_rate_hz, channels, bits_per_sample) in
+            [(STEREO, 44_100, 2, 16), (SURROUND, 96_000, 6, 24)]
+        {
+            let expected = StreamInfo {
+                sample_rate_hz,
+                channels,
+                bits_per_sample,
+            };
+            for before in ["", "664c614300000022", "664c614380000022"] {
+                let record = hex(&format!("{before}{block}"));
+                assert_eq!(StreamInfo::parse(&record), Ok(expected), "{before}");
+                let cut = StreamInfo::parse(&record[..record.len() - 1]);
+                assert_eq!(cut, Err(Error::Truncated), "{before}");
+            }
+        }
+    }
+
+    #[test]
+    fn broken_records_say_why() {
+        let with = |at: usize, bytes: &[u8]| {
+            let mut block = hex(STEREO);
+            block[at..at + bytes.len()].copy_from_slice(bytes);
+            block
+        };
+        for (record, error) in [
+            (hex("664c6143"), Error::Truncated),
+            (hex("664c614384000022"), Error::Marker("a STREAMINFO block")),
+            (hex("664c614300000021"), Error::Marker("a STREAMINFO block")),
+            (with(0, &[0, 15]), Error::Range("block size")),
+            (with(2, &[0, 16]), Error::Range("block size")),
+            (with(10, &[0, 0, 2]), Error::Range("sample rate")),
+            (with(12, &[0x42, 0x0F]), Error::Range("bits per sample")),
+        ] {
+            assert_eq!(StreamInfo::parse(&record), Err(error), "{record:x?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(data in proptest::collection::vec(any::<u8>(), 0..80), marked: bool) {
+            let record = if marked { [MARKER, &data].concat() } else { data };
+            if let Ok(info) = StreamInfo::parse(&record) {
+                prop_assert!((1..=8).contains(&info.channels));
+                prop_assert!((4..=32).contains(&info.bits_per_sample));
+                prop_assert!((1..1 << 20).contains(&info.sample_rate_hz));
+            }
+        }
+    }
+}

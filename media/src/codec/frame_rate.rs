@@ -46,7 +46,7 @@ mod tests {
             (50, 2, Some((25, 1))),
             (50, 0, None),
             (0, 1, None),
-            (50, u32::MAX, Some((50, u32::MAX))),
+            (1, u32::MAX, Some((1, u32::MAX))),
             (90_000, 1, None),
         ] {
             let rate = FrameRate::from_ticks(time_scale, ticks);

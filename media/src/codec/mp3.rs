@@ -64,3 +64,56 @@ impl FrameHeader {
         Duration::from_nanos(nanos / u64::from(self.sample_rate_hz.max(1)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::avc::tests::hex;
+    use super::*;
+
+    #[test]
+    fn frames_and_what_they_say() {
+        for (name, frame, mpeg1, sample_rate_hz, channels, micros) in [
+            // Made by LAME.
+            ("44.1 kHz stereo", "fffb9064", true, 44_100, 2, 26_122),
+            ("48 kHz mono", "fffb54c4", true, 48_000, 1, 24_000),
+            ("22.05 kHz stereo", "fff38064", false, 22_050, 2, 26_122),
+            // Built by hand.
+            ("32 kHz", "fffb9864", true, 32_000, 2, 36_000),
+            ("MPEG-2.5, 8 kHz mono", "ffe328c4", false, 8_000, 1, 72_000),
+        ] {
+            let header = FrameHeader::parse(&hex(frame)).expect(name);
+            assert_eq!(header.mpeg1, mpeg1, "{name}");
+            assert_eq!(header.sample_rate_hz, sample_rate_hz, "{name}");
+            assert_eq!(header.channels, channels, "{name}");
+            assert_eq!(header.duration().as_micros(), micros, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_why() {
+        for (frame, error) in [
+            ("", Error::Truncated),
+            ("fffb90", Error::Truncated),
+            ("ff7b9064", Error::Marker("an MP3 sync word")),
+            ("ffeb9064", Error::Range("version")),
+            ("fffd9064", Error::Range("layer")), // layer II
+            ("fff19064", Error::Range("layer")), // ADTS
+            ("fffbf064", Error::Range("bitrate_index")),
+            ("fffb9c64", Error::Range("sampling_frequency")),
+        ] {
+            assert_eq!(FrameHeader::parse(&hex(frame)), Err(error), "{frame}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(data: [u8; 4], length in 0usize..=4) {
+            if let Ok(header) = FrameHeader::parse(&data[..length]) {
+                prop_assert!((8_000..=48_000).contains(&header.sample_rate_hz));
+                prop_assert!((1..=2).contains(&header.channels));
+            }
+        }
+    }
+}

@@ -54,3 +54,82 @@ fn check_mapping(table: &[u8], channels: u8) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::avc::tests::hex;
+    use super::*;
+
+    #[test]
+    fn headers_of_a_real_encoder() {
+        for (header, channels) in [
+            ("4f707573486561640101380180bb0000000000", 1),
+            ("4f707573486561640102380180bb0000000000", 2),
+            ("4f707573486561640106380180bb00000000010402000401020305", 6),
+        ] {
+            let expected = OpusHead {
+                channels,
+                pre_skip: 312,
+            };
+            assert_eq!(OpusHead::parse(&hex(header)), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn broken_headers_say_why() {
+        for (header, error) in [
+            ("", Error::Marker("OpusHead")),
+            ("4f70757354616773", Error::Marker("OpusHead")),
+            ("4f70757348656164", Error::Truncated),
+            ("4f707573486561640102380180bb00000000", Error::Truncated),
+            (
+                "4f707573486561641102380180bb0000000000",
+                Error::Version(0x11),
+            ),
+            (
+                "4f707573486561640100380180bb0000000000",
+                Error::Range("channel count"),
+            ),
+            (
+                "4f707573486561640103380180bb0000000000",
+                Error::Range("channel count"),
+            ),
+            (
+                "4f707573486561640100380180bb00000000010100",
+                Error::Range("channel count"),
+            ),
+            ("4f707573486561640106380180bb000000000104", Error::Truncated),
+            (
+                "4f707573486561640106380180bb0000000001040204",
+                Error::Truncated,
+            ),
+            (
+                "4f707573486561640106380180bb00000000010002000401020305",
+                Error::Range("coupled count"),
+            ),
+            (
+                "4f707573486561640106380180bb00000000010405000401020305",
+                Error::Range("coupled count"),
+            ),
+            (
+                "4f707573486561640106380180bb00000000010402000401020306",
+                Error::Range("channel mapping"),
+            ),
+        ] {
+            assert_eq!(OpusHead::parse(&hex(header)), Err(error), "{header}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(fields in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let header = [MAGIC, &fields].concat();
+            if let Ok(head) = OpusHead::parse(&header) {
+                prop_assert!(head.channels > 0);
+            }
+            let _ = OpusHead::parse(&fields);
+        }
+    }
+}

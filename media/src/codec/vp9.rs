@@ -86,3 +86,80 @@ pub fn picture_size(key_frame: &[u8]) -> Result<(u32, u32), Error> {
     }
     Ok((width, height))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::avc::tests::hex;
+    use super::*;
+
+    /// Name, record, start of the first frame, codec string, width and height; all by libvpx.
+    #[rustfmt::skip]
+    const STREAMS: [(&str, &str, &str, &str, (u32, u32)); 4] = [
+        ("profile 0", "010000000015820202020000", "824983420027f016760638241c184a10", "vp09.00.21.08", (640, 360)),
+        ("profile 1, 4:4:4", "010000000114860202020000", "a249834200027e01dec0c70484830940", "vp09.01.20.08", (320, 240)),
+        ("profile 2, 10 bits", "010000000214a20202020000", "92498342000a08078b031c120e0c2c00", "vp09.02.20.10", (322, 242)),
+        ("without the box's header", "0015820202020000", "824983420027f016760638241c184a10", "vp09.00.21.08", (640, 360)),
+    ];
+
+    #[test]
+    fn streams_of_a_real_encoder() {
+        for (name, record, frame, codec_string, size) in STREAMS {
+            let config = CodecConfig::parse(&hex(record)).expect(name);
+            assert_eq!(config.codec_string(), codec_string, "{name}");
+            assert_eq!(picture_size(&hex(frame)), Ok(size), "{name}");
+        }
+    }
+
+    #[test]
+    fn broken_records_say_why() {
+        let too_large = RECORD_BYTES_MAX + 1;
+        for (record, error) in [
+            (vec![], Error::Truncated),
+            (hex("01000000"), Error::Truncated),
+            (hex("00158202020200"), Error::Truncated),
+            (hex("0415820202020000"), Error::Range("profile")),
+            (hex("0015920202020000"), Error::Range("bitDepth")),
+            (hex("0015820202020001"), Error::Truncated),
+            (vec![0; too_large], Error::TooLarge(too_large)),
+        ] {
+            assert_eq!(CodecConfig::parse(&record), Err(error), "{record:x?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_frame_has_no_size() {
+        for (frame, error) in [
+            ("", Error::Truncated),
+            ("42498342", Error::Marker("a VP9 frame marker")),
+            (
+                "86004092f121400400987f1df4",
+                Error::Marker("a VP9 key frame"),
+            ),
+            ("88", Error::Marker("a VP9 key frame")),
+            ("82498343", Error::Marker("VP9's sync code")),
+            ("824983420027f0", Error::Truncated),
+            ("824983420ffff0ffff", Error::Range("frame_size")),
+        ] {
+            assert_eq!(picture_size(&hex(frame)), Err(error), "{frame}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(data in proptest::collection::vec(any::<u8>(), 0..24)) {
+            let _ = CodecConfig::parse(&data);
+            let _ = picture_size(&data);
+        }
+
+        #[test]
+        fn no_changed_byte_makes_a_frame_panic(which in 0..STREAMS.len(), at in 0usize..16, byte: u8) {
+            let mut frame = hex(STREAMS[which].2);
+            frame[at] = byte;
+            if let Ok((width, height)) = picture_size(&frame) {
+                prop_assert!((1..=SIDE_MAX).contains(&width) && (1..=SIDE_MAX).contains(&height));
+            }
+        }
+    }
+}

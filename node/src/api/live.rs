@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use isocast_media::codec::{self, Description};
+use isocast_media::codec;
 use serde::Serialize;
 
 use crate::app::App;
 use crate::config::Config;
 use crate::delivery::{check_playback, viewable};
 use crate::error::Refusal;
-use crate::hub::{self, Stream};
+use crate::hub::{self, Described, Stream};
 use crate::rooms::RoomId;
 
 /// Rooms listed at most: the page is for people.
@@ -37,8 +37,9 @@ pub(super) struct Live {
 #[derive(Debug, Serialize)]
 struct Video {
     codec: String,
-    width: u32,
-    height: u32,
+    /// `None` where the encoder does not say.
+    width: Option<u32>,
+    height: Option<u32>,
     frame_rate: Option<f64>,
 }
 
@@ -91,47 +92,37 @@ impl Live {
             hub::State::Live => "live",
             _ => "interrupted",
         };
-        let mut live = Self {
+        let Described { video, audio } = stream.headers().described();
+        Self {
             id: stream.room().clone(),
             state,
             started_at_ms: stream.started_at().0,
             viewers: stream.viewers().total() + by_hls,
-            video: None,
-            audio: None,
+            video: video.map(Video::from),
+            audio: audio.map(Audio::from),
             urls: Urls::of(stream.room(), &app.config),
-        };
-        for description in stream.headers().iter().filter_map(codec::describe) {
-            live.describe(description);
         }
-        live
     }
+}
 
-    fn describe(&mut self, description: Description) {
-        match description {
-            Description::Video {
-                codec_string,
-                width,
-                height,
-                frame_rate,
-            } => {
-                self.video = Some(Video {
-                    codec: codec_string,
-                    width,
-                    height,
-                    frame_rate: frame_rate.map(codec::FrameRate::per_second),
-                });
-            }
-            Description::Audio {
-                codec_string,
-                sample_rate_hz,
-                channels,
-            } => {
-                self.audio = Some(Audio {
-                    codec: codec_string,
-                    sample_rate_hz,
-                    channels,
-                });
-            }
+impl From<codec::Video> for Video {
+    fn from(video: codec::Video) -> Self {
+        let (width, height) = video.size.unzip();
+        Self {
+            codec: video.codec_string,
+            width,
+            height,
+            frame_rate: video.frame_rate.map(codec::FrameRate::per_second),
+        }
+    }
+}
+
+impl From<codec::Audio> for Audio {
+    fn from(audio: codec::Audio) -> Self {
+        Self {
+            codec: audio.codec_string,
+            sample_rate_hz: audio.sample_rate_hz,
+            channels: audio.channels,
         }
     }
 }

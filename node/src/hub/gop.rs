@@ -36,11 +36,11 @@ impl Gop {
     }
 
     pub(crate) fn has_video(&self) -> bool {
-        self.headers.video.is_some()
+        self.headers.codec(Track::Video).is_some()
     }
 
     pub(crate) fn has_audio(&self) -> bool {
-        self.headers.audio.is_some()
+        self.headers.codec(Track::Audio).is_some()
     }
 
     /// Metadata and configurations, these stamped with the time of this GOP's first frame. Metadata

@@ -4,6 +4,7 @@
 //! cursor of its own. Nothing here waits for a viewer: who is too slow skips ahead.
 
 mod gop;
+mod headers;
 mod publisher;
 mod ring;
 mod seat;
@@ -15,9 +16,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use isocast_media::{Frame, Track};
-
 pub(crate) use gop::Gop;
+pub(crate) use headers::{Described, Headers};
 pub(crate) use publisher::Publisher;
 pub(crate) use ring::{Slot, Wire};
 pub(crate) use stream::{State, Stream, unix_now};
@@ -170,37 +170,6 @@ impl Hub {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RoomId, Arc<Stream>>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What describes a stream: its newest metadata and configurations, in the order to send them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Headers {
-    metadata: Option<Frame>,
-    video: Option<Frame>,
-    audio: Option<Frame>,
-}
-
-impl Headers {
-    /// Keeps what describes the stream; false where it said so already.
-    fn keep(&mut self, frame: &Frame) -> bool {
-        let place = match frame.track() {
-            Track::Data => &mut self.metadata,
-            Track::Video => &mut self.video,
-            Track::Audio => &mut self.audio,
-        };
-        let same = |known: &Frame| known.codec == frame.codec && known.data == frame.data;
-        if place.as_ref().is_some_and(same) {
-            return false;
-        }
-        *place = Some(frame.clone());
-        true
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Frame> {
-        [&self.metadata, &self.video, &self.audio]
-            .into_iter()
-            .flatten()
     }
 }
 

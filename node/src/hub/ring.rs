@@ -103,6 +103,7 @@ impl Ring {
                 return false;
             }
         }
+        self.headers.see(&frame);
         if self.starts_gop(&frame) {
             let gop = Gop::new(self.next_sequence, frame.dts, self.headers.clone());
             self.gops.push_back(Arc::new(gop));

@@ -61,7 +61,8 @@ impl Importer {
     }
 
     fn send(&mut self, frame: Frame, now: Instant) -> Result<Import, Refusal> {
-        if frame.kind == Kind::Config && codec::describe(&frame).is_none() {
+        let is_config = frame.kind == Kind::Config;
+        if is_config && codec::describe(frame.codec, Some(&frame.data), None).is_none() {
             return Ok(Import::Malformed);
         }
         // The hub knows one track of a kind.

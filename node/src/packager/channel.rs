@@ -4,12 +4,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use bytes::Bytes;
-use isocast_media::codec::{self, Description};
+use isocast_media::codec::FrameRate;
 use isocast_media::hls::{self, Rendition, Segment, SegmentInfo, Window};
 use tokio::sync::watch;
 
 use super::audience::Audience;
-use crate::hub::{Headers, Stream};
+use crate::hub::{Described, Headers, Stream};
 use crate::rooms::RoomId;
 
 /// The HLS of one stream: its playlists and the segments that they name, or named lately.
@@ -190,35 +190,25 @@ impl Inner {
             .take(listed.len())
             .map(|it| it.data.len())
             .sum();
+        let Described { video, audio } = headers.described();
         let mut rendition = Rendition {
             uri: MEDIA_URI.into(),
             bandwidth_bps: self.bandwidth_bps_max,
             average_bandwidth_bps: Some(bits_per_second(bytes, duration_ms)),
             ..Rendition::default()
         };
-        for description in headers.iter().filter_map(codec::describe) {
-            describe(&mut rendition, description);
+        if let Some(video) = video {
+            rendition.codecs.push(video.codec_string);
+            rendition.resolution = video.size;
+            rendition.frame_rate = video.frame_rate.map(FrameRate::per_second);
         }
+        rendition
+            .codecs
+            .extend(audio.map(|audio| audio.codec_string));
         self.playlists = Some(Arc::new(Playlists {
             media: media.into(),
             multivariant: hls::multivariant_playlist(&rendition).into(),
         }));
-    }
-}
-
-fn describe(rendition: &mut Rendition, description: Description) {
-    match description {
-        Description::Video {
-            codec_string,
-            width,
-            height,
-            frame_rate,
-        } => {
-            rendition.codecs.push(codec_string);
-            rendition.resolution = Some((width, height));
-            rendition.frame_rate = frame_rate.map(codec::FrameRate::per_second);
-        }
-        Description::Audio { codec_string, .. } => rendition.codecs.push(codec_string),
     }
 }
 
