@@ -94,9 +94,18 @@ mod tests {
     use super::super::avc::tests::hex;
     use super::*;
 
-    /// Name, record, start of the first frame, codec string, width and height; all by libvpx.
+    /// Name, record, start of the first frame, codec string, width and height.
+    type Row = (
+        &'static str,
+        &'static str,
+        &'static str,
+        &'static str,
+        (u32, u32),
+    );
+
+    /// Made by libvpx.
     #[rustfmt::skip]
-    const STREAMS: [(&str, &str, &str, &str, (u32, u32)); 4] = [
+    const STREAMS: [Row; 4] = [
         ("profile 0", "010000000015820202020000", "824983420027f016760638241c184a10", "vp09.00.21.08", (640, 360)),
         ("profile 1, 4:4:4", "010000000114860202020000", "a249834200027e01dec0c70484830940", "vp09.01.20.08", (320, 240)),
         ("profile 2, 10 bits", "010000000214a20202020000", "92498342000a08078b031c120e0c2c00", "vp09.02.20.10", (322, 242)),
