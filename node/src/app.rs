@@ -10,7 +10,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use crate::config::Config;
 use crate::data::Token;
 use crate::edge::{Connected, Socket};
-use crate::hub::{Hub, Protocol, Subscriber};
+use crate::hub::{Hub, Protocol, Stream, Subscriber};
 use crate::load::Load;
 use crate::metrics::{Metrics, ProtocolLabel, TrafficLabels};
 use crate::outbound;
@@ -56,6 +56,14 @@ impl App {
         let stall_max = Duration::from_secs(self.config.http.write_stall_s);
         let sent = [counter("out"), self.metrics.egress_bytes.clone()];
         Socket::new(tcp, connected, stall_max, counter("in"), sent)
+    }
+
+    /// Those who watch a stream in this way now.
+    pub(crate) fn viewers(&self, stream: &Stream, protocol: Protocol) -> usize {
+        match protocol {
+            Protocol::Hls => self.packager.viewers(stream.room()),
+            _ => stream.viewers().by(protocol),
+        }
     }
 
     /// Counts what a viewer has skipped since `counted`; the new total.

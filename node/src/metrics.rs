@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -62,6 +62,7 @@ pub(crate) struct Metrics {
     pub streams_active: Gauge,
     pub packet_processing: Histogram,
     pub bandwidth_bytes: Family<TrafficLabels, Counter>,
+    pub media_bytes: Family<TrafficLabels, Counter>,
     pub http_requests: Family<RequestLabels, Counter>,
     pub http_request_duration: Histogram,
     /// Calls to others, by what they were for and what became of them.
@@ -89,6 +90,7 @@ impl Metrics {
             // 1 µs to 65 ms: one message from its chunks into the ring.
             packet_processing: Histogram::new(steps(1e-6, 4.0, 9)),
             bandwidth_bytes: Family::default(),
+            media_bytes: Family::default(),
             http_requests: Family::default(),
             // 100 µs to 26 s: from a playlist in memory to a long wait.
             http_request_duration: Histogram::new(steps(1e-4, 4.0, 10)),
@@ -141,6 +143,12 @@ impl Metrics {
             "bandwidth_bytes",
             "Bytes in and out, by protocol",
             &self.bandwidth_bytes,
+        );
+        add(
+            to,
+            "media_bytes",
+            "Bytes of media from publishers and to viewers, by how they receive it",
+            &self.media_bytes,
         );
         add(
             to,
@@ -198,15 +206,18 @@ impl Metrics {
         }
     }
 
-    /// All series in OpenMetrics text.
-    pub(crate) fn render(&self) -> String {
+    /// All series in OpenMetrics text, with those of rooms at their end.
+    pub(crate) fn render(&self, room_series: &str) -> String {
+        const FITS: &str = "writing to a String does not fail";
         let mut text = String::new();
-        encode(&mut text, &self.registry).expect("writing to a String does not fail");
+        encode_registry(&mut text, &self.registry).expect(FITS);
+        text.push_str(room_series);
+        encode_eof(&mut text).expect(FITS);
         text
     }
 }
 
-fn add(to: &mut Registry, name: &str, help: &str, metric: &(impl Metric + Clone)) {
+pub(crate) fn add(to: &mut Registry, name: &str, help: &str, metric: &(impl Metric + Clone)) {
     to.register(name, help, metric.clone());
 }
 

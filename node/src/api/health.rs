@@ -6,6 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use super::room_series;
 use crate::app::App;
 use crate::hub::{self, Protocol};
 use crate::metrics::ProtocolLabel;
@@ -43,7 +44,7 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     for protocol in Protocol::VIEWERS {
         let viewers: usize = streams
             .iter()
-            .map(|stream| stream.viewers().by(protocol))
+            .map(|stream| app.viewers(stream, protocol))
             .sum();
         let label = ProtocolLabel {
             protocol: protocol.label(),
@@ -53,13 +54,6 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
             .get_or_create(&label)
             .set(viewers as i64);
     }
-    let hls = streams
-        .iter()
-        .map(|stream| app.packager.viewers(stream.room()));
-    let label = ProtocolLabel { protocol: "hls" };
-    app.metrics
-        .viewers
-        .get_or_create(&label)
-        .set(hls.sum::<usize>() as i64);
-    ([(header::CONTENT_TYPE, OPENMETRICS)], app.metrics.render()).into_response()
+    let text = app.metrics.render(&room_series::render(&app));
+    ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use isocast_media::codec;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::config::Config;
@@ -34,20 +34,20 @@ pub(super) struct Live {
     urls: Urls,
 }
 
-#[derive(Debug, Serialize)]
-struct Video {
-    codec: String,
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Video {
+    pub codec: String,
     /// `None` where the encoder does not say.
-    width: Option<u32>,
-    height: Option<u32>,
-    frame_rate: Option<f64>,
+    pub width: Option<u32>,
+    pub height: Option<u32>,
+    pub frame_rate: Option<f64>,
 }
 
-#[derive(Debug, Serialize)]
-struct Audio {
-    codec: String,
-    sample_rate_hz: u32,
-    channels: u8,
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Audio {
+    pub codec: String,
+    pub sample_rate_hz: u32,
+    pub channels: u8,
 }
 
 /// Paths on this same host; none for what is switched off.

@@ -5,7 +5,9 @@ mod auth;
 mod health;
 mod live;
 mod request;
+mod room_series;
 mod rooms;
+mod stats;
 mod watch;
 pub(crate) mod wire;
 
@@ -45,6 +47,7 @@ pub(crate) fn public(app: Arc<App>) -> Router {
             get(rooms::get).delete(rooms::delete),
         )
         .route("/api/v1/rooms/{room}/rotate-key", post(rooms::rotate_key))
+        .route("/api/v1/rooms/{room}/stats", get(stats::get))
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

@@ -106,7 +106,7 @@ impl Node {
         raw(self.address, request).await
     }
 
-    async fn ask(&self, line: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub(crate) async fn ask(&self, line: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         ask(self.address, line, headers, body).await
     }
 }
@@ -134,10 +134,10 @@ async fn ask(to: SocketAddr, line: &str, headers: &[(&str, &str)], body: &str) -
 }
 
 #[derive(Debug)]
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     head: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
@@ -158,7 +158,7 @@ impl Answer {
     }
 
     /// The code of an error in the one shape that errors have.
-    fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         let body: Value = serde_json::from_str(&self.body).unwrap_or_default();
         assert!(
             body["error"]["message"]
@@ -173,8 +173,8 @@ impl Answer {
     }
 }
 
-const JSON: (&str, &str) = ("content-type", "application/json");
-const AUTHORIZED: (&str, &str) = ("authorization", "Bearer isocast_test");
+pub(crate) const JSON: (&str, &str) = ("content-type", "application/json");
+pub(crate) const AUTHORIZED: (&str, &str) = ("authorization", "Bearer isocast_test");
 
 #[tokio::test]
 async fn every_refusal_has_its_status_and_one_shape() {
@@ -362,11 +362,11 @@ async fn a_body_that_does_not_end_is_not_waited_for() {
     while node
         .app
         .metrics
-        .render()
+        .render("")
         .matches("direction=\"in\"} 0")
         .count()
         == 1
-        || !node.app.metrics.render().contains("direction=\"in\"")
+        || !node.app.metrics.render("").contains("direction=\"in\"")
     {
         tokio::task::yield_now().await;
     }
@@ -445,7 +445,7 @@ async fn requests_and_refusals_are_counted_under_routes_never_under_the_callers_
     node.ask("GET /hls/room_secret1/index.m3u8", &[], "").await;
     node.ask("GET /hls/room_secret2/index.m3u8", &[], "").await;
     node.ask("BREW /secret3", &[], "").await;
-    let metrics = node.app.metrics.render();
+    let metrics = node.app.metrics.render("");
     for line in [
         "isocast_http_requests_total{method=\"GET\",route=\"/hls/{room}/{file}\",status=\"403\"} 2",
         "isocast_http_requests_total{method=\"other\",route=\"none\",status=\"404\"} 1",
@@ -558,7 +558,7 @@ async fn what_is_switched_off_is_refused_and_not_offered() {
 }
 
 /// The public room goes live with one audio frame.
-fn publish(node: &Node) -> (crate::hub::Publisher, Arc<crate::hub::Stream>) {
+pub(crate) fn publish(node: &Node) -> (crate::hub::Publisher, Arc<crate::hub::Stream>) {
     let claim = registry::Claim {
         room: RoomId::parse("open").unwrap(),
         node: "node-1".into(),

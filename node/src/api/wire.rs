@@ -7,12 +7,16 @@
 //! | `GET /api/v1/rooms/<id>` | 200 [`RoomNow`] |
 //! | `DELETE /api/v1/rooms/<id>` | 204 |
 //! | `POST /api/v1/rooms/<id>/rotate-key` | 200 [`RotatedKey`] |
+//! | `GET /api/v1/rooms/<id>/stats` | 200 [`Stats`] |
 //!
 //! Every other answer is an [`ErrorBody`].
+
+mod stats;
 
 pub(crate) use isocast_admin::{ErrorBody, ErrorDetail};
 use isocast_media::UnixMs;
 use serde::{Deserialize, Serialize};
+pub(crate) use stats::{AudioStats, ByProtocol, Frames, Source, State, Stats, VideoStats};
 
 use crate::registry::Claim;
 use crate::rooms::{self, NewRoom, OnConflict, Playback, PublishKey, RoomId};

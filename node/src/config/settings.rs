@@ -30,6 +30,7 @@ pub(crate) struct Config {
     pub flv: Flv,
     pub hls: Hls,
     pub log: Log,
+    pub metrics: Metrics,
     pub limits: Limits,
 }
 
@@ -49,6 +50,7 @@ impl Default for Config {
             flv: Flv::default(),
             hls: Hls::default(),
             log: Log::default(),
+            metrics: Metrics::default(),
             limits: Limits::default(),
         }
     }
@@ -308,6 +310,20 @@ impl Level {
             Self::Debug => "debug",
             Self::Trace => "trace",
         }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Metrics {
+    /// Live rooms that have series of their own, `isocast_room_…`: those that have been live the longest.
+    #[schemars(range(min = 0, max = 10_000))]
+    pub rooms_max: usize,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { rooms_max: 100 }
     }
 }
 

@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt, stream};
 use isocast_media::{Frame, flv};
 
-use super::viewable;
+use super::{Outflow, viewable};
 use crate::app::{App, Hangup};
 use crate::error::Refusal;
 use crate::hub::{Delivery, Item, Protocol, Stream, Subscriber, Wire};
@@ -96,6 +96,7 @@ struct Viewing {
     app: Arc<App>,
     protocol: Protocol,
     subscriber: Subscriber,
+    outflow: Outflow,
     pieces: VecDeque<Bytes>,
     begun: bool,
     skips_counted: u64,
@@ -112,6 +113,7 @@ impl Viewing {
             app: Arc::clone(app),
             protocol,
             subscriber: stream.subscribe_from(protocol, hangup),
+            outflow: Outflow::new(app, stream, protocol),
             pieces: VecDeque::new(),
             begun: false,
             skips_counted: 0,
@@ -126,6 +128,7 @@ impl Viewing {
     async fn next_piece(&mut self) -> Option<Bytes> {
         loop {
             if let Some(piece) = self.pieces.pop_front() {
+                self.outflow.count(piece.len());
                 return Some(piece);
             }
             let delivery = tokio::select! {

@@ -9,9 +9,10 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::{check_playback, viewable};
+use super::{Outflow, check_playback, viewable};
 use crate::app::{App, Peer};
 use crate::error::Refusal;
+use crate::hub::Protocol;
 use crate::packager::{Channel, Playlists};
 use crate::rooms::RoomId;
 
@@ -56,7 +57,9 @@ pub(crate) async fn playlist(
         header::CACHE_CONTROL,
         HeaderValue::from_static("public, max-age=1"),
     );
-    Ok((headers, choose(&playlists).clone()).into_response())
+    let body = choose(&playlists).clone();
+    Outflow::new(&app, channel.stream(), Protocol::Hls).count(body.len());
+    Ok((headers, body).into_response())
 }
 
 /// `GET /hls/room_<id>/<epoch>/<msn>.ts`
@@ -85,6 +88,7 @@ pub(crate) async fn segment(
     if known {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
+    Outflow::new(&app, channel.stream(), Protocol::Hls).count(bytes.len());
     Ok((headers, bytes).into_response())
 }
 

@@ -2,11 +2,14 @@
 
 pub(crate) mod flv;
 pub(crate) mod hls;
+mod outflow;
 pub(crate) mod page;
 pub(crate) mod rtmp;
 
 use std::sync::Arc;
 use std::time::Instant;
+
+pub(crate) use outflow::Outflow;
 
 use crate::app::App;
 use crate::error::Refusal;

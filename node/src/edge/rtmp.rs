@@ -12,11 +12,12 @@ use tokio::time::{sleep_until, timeout};
 
 use super::{Connected, Socket};
 use crate::app::App;
-use crate::delivery;
+use crate::delivery::{self, Outflow};
 use crate::error::Refusal;
-use crate::hub::{Delivery, Protocol, Subscriber};
+use crate::hub::{Delivery, Protocol, Source, Subscriber};
 use crate::ingest::{self, Admission, Import, Importer};
-use crate::rooms::RoomId;
+use crate::metrics::TrafficLabels;
+use crate::rooms::{PublishKey, RoomId};
 
 const PROTOCOL: &str = "rtmp";
 const READ_BYTES: usize = 16 << 10;
@@ -205,12 +206,27 @@ impl Connection {
         };
         // The key may come with a query, as some encoders append one.
         let key = key.split('?').next().unwrap_or_default();
-        ingest::admit(admission, key).await
+        let (publisher, stream) = ingest::admit(admission, key).await?;
+        if let Ok(key) = PublishKey::parse(key) {
+            publisher.introduce(Source {
+                key_fingerprint: key.fingerprint(),
+                address: self.peer.ip(),
+            });
+        }
+        Ok((publisher, stream))
     }
 
     /// Takes media until the publisher is done or has to go.
     async fn import(&mut self, mut importer: Importer) -> Result<(), End> {
         let revoked = importer.publisher().revocation();
+        let bytes_in = self
+            .app
+            .metrics
+            .media_bytes
+            .get_or_create_owned(&TrafficLabels {
+                protocol: PROTOCOL,
+                direction: "in",
+            });
         loop {
             let event = tokio::select! {
                 event = self.event() => event?,
@@ -219,6 +235,7 @@ impl Connection {
             let Event::Media(media) = event else {
                 return Ok(()); // Unpublish: the same connection may publish again
             };
+            bytes_in.inc_by(media.body.len() as u64);
             let now = Instant::now();
             let import = importer.take(media, now);
             self.app
@@ -275,6 +292,7 @@ impl Connection {
     }
 
     async fn deliver(&mut self, mut subscriber: Subscriber) -> Result<(), End> {
+        let outflow = Outflow::new(&self.app, subscriber.stream(), Protocol::Rtmp);
         let mut skips_counted = 0;
         let hangup = subscriber.hangup();
         loop {
@@ -301,6 +319,7 @@ impl Connection {
                         () = self.app.stop.closing() => return Err(End::Stopped),
                         () = hangup.cancelled() => return Err(End::Hangup),
                     }
+                    outflow.count(pieces.iter().map(|piece| piece.len()).sum());
                     skips_counted =
                         self.app
                             .count_skips(Protocol::Rtmp, &subscriber, skips_counted);

@@ -5,12 +5,14 @@
 
 mod gop;
 mod headers;
+mod meter;
 mod publisher;
 mod ring;
 mod seat;
 mod stream;
 mod subscriber;
 mod timeline;
+mod traffic;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,9 +20,10 @@ use std::time::{Duration, Instant};
 
 pub(crate) use gop::Gop;
 pub(crate) use headers::{Described, Headers};
+pub(crate) use meter::Quality;
 pub(crate) use publisher::Publisher;
 pub(crate) use ring::{Slot, Wire};
-pub(crate) use stream::{State, Stream, unix_now};
+pub(crate) use stream::{Source, State, Stream, unix_now};
 pub(crate) use subscriber::{Delivery, Item, Protocol, Subscriber};
 
 use crate::registry::Claim;

@@ -4,7 +4,7 @@ use std::time::Instant;
 use isocast_media::Frame;
 use tokio_util::sync::CancellationToken;
 
-use super::Stream;
+use super::{Source, Stream};
 use crate::registry::Claim;
 
 /// The right to publish a room. Dropping it leaves the room to the next publisher, and its
@@ -33,6 +33,11 @@ impl Publisher {
 
     pub(crate) fn claim(&self) -> &Claim {
         &self.claim
+    }
+
+    /// Says who it is.
+    pub(crate) fn introduce(&self, source: Source) {
+        self.stream.introduce(self.claim.epoch, source);
     }
 
     /// Sends one frame, with the source's timestamps, to everyone.

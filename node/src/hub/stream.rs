@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Instant, SystemTime};
@@ -6,10 +7,12 @@ use isocast_media::{Frame, UnixMs};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::meter::{Dropped, Meter, Quality};
 use super::ring::Ring;
 use super::seat::Seats;
 use super::subscriber::{Protocol, Subscriber, Viewer};
 use super::timeline::{Place, Timeline};
+use super::traffic::Traffic;
 use super::{Headers, Limits};
 use crate::registry::Claim;
 use crate::rooms::RoomId;
@@ -44,12 +47,14 @@ pub(crate) struct Stream {
     head: watch::Sender<Head>,
     viewers: Viewers,
     seats: Seats,
+    traffic: Traffic,
 }
 
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) ring: Ring,
     timeline: Timeline,
+    meter: Meter,
     present: Option<Present>,
     state: State,
     state_since: Instant,
@@ -57,10 +62,18 @@ pub(super) struct Inner {
     started_at: UnixMs,
 }
 
+/// Who publishes, for those who look after the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub key_fingerprint: String,
+    pub address: IpAddr,
+}
+
 /// The publisher of a live stream.
 #[derive(Debug)]
 struct Present {
     epoch: u64,
+    source: Option<Source>,
     revoked: CancellationToken,
     last_frame: Instant,
     /// Its key is no longer the room's: it goes on, but a newcomer wins at once.
@@ -101,6 +114,7 @@ impl Stream {
             inner: RwLock::new(Inner {
                 ring: Ring::new(limits.ring_bytes_max),
                 timeline: Timeline::default(),
+                meter: Meter::new(now),
                 present: None,
                 state: State::Interrupted,
                 state_since: now,
@@ -110,6 +124,7 @@ impl Stream {
             head: watch::Sender::new(head),
             viewers: Viewers::default(),
             seats: Seats::default(),
+            traffic: Traffic::default(),
         }
     }
 
@@ -136,6 +151,20 @@ impl Stream {
 
     pub(super) fn seats(&self) -> &Seats {
         &self.seats
+    }
+
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// A viewer was given so many bytes.
+    pub(crate) fn count_out(&self, protocol: Protocol, bytes: u64) {
+        self.traffic.count(protocol, bytes);
+    }
+
+    /// What the newest publisher sends, or sent.
+    pub(crate) fn quality(&self, now: Instant) -> Quality {
+        self.read().meter.read(now)
     }
 
     /// What describes the stream now.
@@ -168,6 +197,12 @@ impl Stream {
         let present = inner.present.as_ref();
         let present = present.filter(|present| !present.gives_way);
         present.map(|present| present.last_frame)
+    }
+
+    /// Who publishes now, where it is known.
+    pub(crate) fn source(&self) -> Option<Source> {
+        let inner = self.read();
+        inner.present.as_ref()?.source.clone()
     }
 
     /// Returns at the next frame or change of state.
@@ -210,15 +245,27 @@ impl Stream {
         }
         inner.present = Some(Present {
             epoch: claim.epoch,
+            source: None,
             revoked: revoked.clone(),
             last_frame: now,
             gives_way: false,
         });
         inner.ring.restart();
         inner.timeline.restart();
+        inner.meter = Meter::new(now);
+        self.traffic.restart();
         inner.started_at = unix_now();
         self.enter(&mut inner, State::Live, now);
         revoked
+    }
+
+    /// Keeps who the publisher with this epoch is.
+    pub(super) fn introduce(&self, epoch: u64, source: Source) {
+        let mut inner = self.write();
+        let present = inner.present.as_mut();
+        if let Some(present) = present.filter(|present| present.epoch == epoch) {
+            present.source = Some(source);
+        }
     }
 
     /// Takes a frame of the publisher with this epoch; false where another one took its place.
@@ -233,16 +280,22 @@ impl Stream {
             return false;
         };
         present.last_frame = now;
-        if let Place::At {
+        inner.meter.note(&frame, now);
+        let Place::At {
             time,
             discontinuity,
         } = inner.timeline.place(&frame, now)
-        {
-            let frame = Frame { dts: time, ..frame };
-            if inner.ring.push(frame, epoch, discontinuity) {
-                let next = inner.ring.next_sequence();
-                self.head.send_modify(|head| head.next = next);
-            }
+        else {
+            inner.meter.note_dropped(Dropped::Resent);
+            return true;
+        };
+        let is_media = frame.is_media();
+        let frame = Frame { dts: time, ..frame };
+        if inner.ring.push(frame, epoch, discontinuity) {
+            let next = inner.ring.next_sequence();
+            self.head.send_modify(|head| head.next = next);
+        } else if is_media {
+            inner.meter.note_dropped(Dropped::AwaitsKey);
         }
         true
     }

@@ -17,19 +17,23 @@ pub(crate) enum Protocol {
     Rtmp,
     HttpFlv,
     WebSocketFlv,
+    /// Of segments that the packager cut; it reads the hub for all of them.
+    Hls,
     /// Not a viewer: the packager of this node. It is not counted.
     Packager,
 }
 
 impl Protocol {
-    pub(super) const COUNT: usize = 3;
-    pub(crate) const VIEWERS: [Self; Self::COUNT] = [Self::Rtmp, Self::HttpFlv, Self::WebSocketFlv];
+    pub(super) const COUNT: usize = 4;
+    pub(crate) const VIEWERS: [Self; Self::COUNT] =
+        [Self::Rtmp, Self::HttpFlv, Self::WebSocketFlv, Self::Hls];
 
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Rtmp => "rtmp",
             Self::HttpFlv => "http-flv",
             Self::WebSocketFlv => "ws-flv",
+            Self::Hls => "hls",
             Self::Packager => "packager",
         }
     }
@@ -187,6 +191,7 @@ impl Subscriber {
         if self.cursor.is_none() || self.lags(&inner) {
             let gop = inner.ring.newest_gop()?;
             if self.cursor.is_some() && self.counts_too_many_skips(now) {
+                stream.traffic().count_dropped_viewer();
                 return Some(Delivery::TooSlow);
             }
             items.push(Item::Join(Arc::clone(gop)));
@@ -229,6 +234,9 @@ impl Subscriber {
 
     fn counts_too_many_skips(&mut self, now: Instant) -> bool {
         self.skips_total += 1;
+        if self.viewer.protocol != Protocol::Packager {
+            self.stream().traffic().count_skip();
+        }
         self.skips.push_back(now);
         let is_old = |at: &Instant| now.saturating_duration_since(*at) > SKIPS_WITHIN;
         while self.skips.front().is_some_and(is_old) {

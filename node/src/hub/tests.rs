@@ -5,6 +5,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use isocast_media::{Codec, Frame, Kind, MediaMs, Track};
 
+use super::meter::{GopLength, Totals};
 use super::publisher::Revoked;
 use super::*;
 

@@ -78,6 +78,10 @@ impl Channel {
         self.audience.count(now)
     }
 
+    pub(crate) fn stream(&self) -> &Arc<Stream> {
+        &self.stream
+    }
+
     pub(super) fn room(&self) -> &RoomId {
         self.stream.room()
     }

@@ -143,7 +143,7 @@ async fn what_is_asked_wrongly_is_refused_and_named() {
         );
         assert!(!answer.body.contains(FIRST), "{answer:?}");
     }
-    let metrics = node.app.metrics.render();
+    let metrics = node.app.metrics.render("");
     let counted = "isocast_refusals_total{surface=\"http\",reason=\"unauthorized\"} 8";
     assert!(metrics.lines().any(|line| line == counted), "{metrics}");
 

@@ -184,3 +184,31 @@ fn a_full_hub_takes_known_rooms_and_lets_ended_streams_go() {
     assert!(world.hub.stream(&room("b")).is_none());
     assert_eq!(world.try_publish("d").unwrap_err(), Full(2));
 }
+
+#[test]
+fn what_a_publisher_sends_is_measured_and_a_new_one_counts_anew() {
+    let world = World::new();
+    let (publisher, stream) = world.publish("a");
+    publisher.send([config(Codec::Avc, b"sps"), delta(0), key(40), delta(80)]);
+    publisher.send([audio(40), key(120)]);
+    let quality = stream.quality(Instant::now());
+    let Totals {
+        bytes,
+        frames,
+        frames_awaiting_key,
+        ..
+    } = quality.totals;
+    assert_eq!((bytes, frames, frames_awaiting_key), (24, 5, 1));
+    assert_eq!(quality.gop, Some(GopLength { ms: 80, frames: 2 }));
+    assert_eq!(quality.bitrate_bps, 24 * 8);
+
+    stream.count_out(Protocol::Hls, 7);
+    assert_eq!(stream.traffic().out(Protocol::Hls), 7);
+    drop(publisher);
+    assert_eq!(stream.quality(Instant::now()).totals.frames, 5);
+    let (publisher, _) = world.publish("a");
+    publisher.send([key(40), delta(80), key(120), delta(160)]);
+    let totals = stream.quality(Instant::now()).totals;
+    assert_eq!((totals.frames, totals.frames_resent), (4, 3));
+    assert_eq!(stream.traffic().out(Protocol::Hls), 0);
+}

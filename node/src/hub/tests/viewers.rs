@@ -296,9 +296,9 @@ fn viewers_are_counted_while_they_live_and_the_packager_never_is() {
     ];
     let _packager = stream.subscribe(Protocol::Packager);
     let count = || Protocol::VIEWERS.map(|protocol| stream.viewers().by(protocol));
-    assert_eq!((count(), world.hub.viewers()), ([1, 2, 0], 3));
+    assert_eq!((count(), world.hub.viewers()), ([1, 2, 0, 0], 3));
     drop(flv);
-    assert_eq!((count(), world.hub.viewers()), ([1, 0, 0], 1));
+    assert_eq!((count(), world.hub.viewers()), ([1, 0, 0, 0], 1));
     drop(rtmp);
     assert_eq!(world.hub.viewers(), 0);
 }
