@@ -52,6 +52,11 @@ impl PublishKey {
         }
     }
 
+    /// The key of this room with this secret.
+    pub fn with_secret(room: &RoomId, secret: &str) -> Result<Self, BadKey> {
+        Self::parse(&format!("{}{SEPARATOR}{secret}", room.stream_name()))
+    }
+
     /// The room that it opens.
     pub fn room(&self) -> &RoomId {
         &self.room
@@ -60,6 +65,12 @@ impl PublishKey {
     /// The key itself: to hand to its owner once, never to log.
     pub fn reveal(&self) -> &str {
         &self.text
+    }
+
+    /// The part after `_key_`: no less a secret than the whole.
+    pub fn secret(&self) -> &str {
+        let parts = self.text.rsplit_once(SEPARATOR);
+        parts.map_or("", |(_, secret)| secret)
     }
 
     /// 16 hexadecimal digits that tell keys apart in logs and the registry and tell nothing about
@@ -146,8 +157,10 @@ mod tests {
             let key = PublishKey::generate(&room);
             let read = PublishKey::parse(key.reveal()).expect("our own form");
             assert_eq!((read.room(), read.reveal()), (&room, key.reveal()));
-            let secret = key.reveal().rsplit_once("_key_").expect("our own form").1;
+            let secret = key.secret();
             assert_eq!(secret.len(), 43);
+            let made = PublishKey::with_secret(&room, secret).expect("the same");
+            assert_eq!(made.reveal(), key.reveal());
             assert!(!format!("{key:?}").contains(secret));
             assert!(!key.reveal().contains(&key.fingerprint()));
             assert_eq!(key.fingerprint(), read.fingerprint());

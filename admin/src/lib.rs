@@ -14,6 +14,7 @@
 //! Every other answer is an [`ErrorBody`]. A node refuses what it does not know in a request; its
 //! callers read past what they do not know in an answer, so that a node may be newer than they are.
 
+pub mod base62;
 mod id;
 mod key;
 pub mod random;

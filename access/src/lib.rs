@@ -1,0 +1,11 @@
+//! Who may do what, told by what they carry: signed addresses and minted publish keys.
+//!
+//! No runtime, no store, no clock: the secrets and the time are handed in, the answer is a value.
+
+mod keyring;
+mod minted;
+mod pass;
+
+pub use keyring::{BadKeyring, Keyring};
+pub use minted::Minted;
+pub use pass::{Denied, Malformed, Pass};
