@@ -1,14 +1,15 @@
 //! What every connection of this node shares.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use isocast_access::Keyring;
 use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use crate::config::Config;
-use crate::data::Token;
+use crate::data::{Reread, Token};
 use crate::edge::{Connected, Socket};
 use crate::hub::{Hub, Protocol, Stream, Subscriber};
 use crate::load::Load;
@@ -35,6 +36,10 @@ pub(crate) struct App {
     pub api_token: Token,
     /// For the admin API, on the internal port.
     pub admin_token: Token,
+    /// Signs addresses for viewers.
+    pub play_keys: Reread<Keyring>,
+    /// Where publishers and players come over RTMP, with the port that 0 became.
+    pub rtmp_address: SocketAddr,
     pub stop: Stop,
 }
 
@@ -95,6 +100,10 @@ pub(crate) struct Peer(pub IpAddr);
 /// to take something. Requests that come by one connection share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hangup(pub CancellationToken);
+
+/// The address of this node that a request came to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Local(pub SocketAddr);
 
 /// How far this node is on its way out.
 #[derive(Clone, Debug, Default)]

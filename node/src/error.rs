@@ -12,6 +12,9 @@ pub(crate) enum Refusal {
     /// Said of a room that is not for everyone and of one that does not exist.
     #[error("this room is not open to viewers")]
     PlaybackDenied,
+    /// Said only of an address that was good once.
+    #[error("this address has expired: ask for a new one where you got it")]
+    LinkExpired,
     #[error("there is no such room")]
     NoRoom,
     #[error("there is nothing here")]
@@ -69,6 +72,7 @@ impl Refusal {
             Self::BadRequest(_) => "bad_request",
             Self::Unauthorized => "unauthorized",
             Self::PlaybackDenied => "playback_denied",
+            Self::LinkExpired => "link_expired",
             Self::NoRoom => "no_room",
             Self::NoRoute => "not_found",
             Self::NotLive => "not_live",
@@ -104,7 +108,7 @@ impl Refusal {
             Self::BodyTooLarge => 413,
             Self::AddressTooLong => 414,
             Self::Unauthorized => 401,
-            Self::PlaybackDenied | Self::KeyRefused => 403,
+            Self::PlaybackDenied | Self::LinkExpired | Self::KeyRefused => 403,
             Self::NoRoom
             | Self::NoRoute
             | Self::NotLive

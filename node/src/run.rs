@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use isocast_access::Keyring;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -13,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::api;
 use crate::app::{App, Stop};
 use crate::config::{Config, Loaded};
-use crate::data::{Folder, Lock, NodeFile, Token, TokenFile};
+use crate::data::{Folder, KeyringFile, Lock, NodeFile, Reread, Token, TokenFile};
 use crate::edge::{self, Caps, Connected};
 use crate::hub::{self, Hub};
 use crate::load::{self, Load};
@@ -47,7 +48,8 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
     }
     let config = loaded.config;
     load::raise_open_files(config.rtmp.connections_max + config.http.connections_max);
-    let (lock, api_token, admin_token) = open_data_folder(&config).await?;
+    let opened = open_data_folder(&config).await?;
+    let lock = opened.lock;
     let store = Sqlite::open(&lock.folder().rooms_file(), KeyHasher::new(lock.secret()?)).await?;
     let store = Arc::new(store);
     let metrics = Metrics::new();
@@ -67,8 +69,10 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
         metrics,
         outbound: outbound::Http::new(Arc::clone(&dialler)),
         load: Load::default(),
-        api_token,
-        admin_token,
+        api_token: opened.api_token,
+        admin_token: opened.admin_token,
+        play_keys: opened.play_keys,
+        rtmp_address: listeners.rtmp.local_addr()?,
         stop: Stop::default(),
         config,
     });
@@ -88,8 +92,15 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The lock on the folder, the token of the API and that of the admin API.
-async fn open_data_folder(config: &Config) -> anyhow::Result<(Lock, Token, Token)> {
+/// The data folder, and the secrets of the node, wherever they are.
+struct Opened {
+    lock: Lock,
+    api_token: Token,
+    admin_token: Token,
+    play_keys: Reread<Keyring>,
+}
+
+async fn open_data_folder(config: &Config) -> anyhow::Result<Opened> {
     let folder = Folder::open(&config.data_dir)?;
     let Some(lock) = folder.lock_within(LOCK_WAIT).await? else {
         bail!(
@@ -102,14 +113,20 @@ async fn open_data_folder(config: &Config) -> anyhow::Result<(Lock, Token, Token
     let token = |key, file: &TokenFile| -> anyhow::Result<Token> {
         Ok(Token::new(file.clone(), lock.token(file).context(key)?))
     };
-    let tokens = (
-        token("api.token_file", &api)?,
-        token("admin.token_file", &admin)?,
-    );
-    for path in folder.exposed(&[&api, &admin]) {
+    let keyring = |key, file: KeyringFile| -> anyhow::Result<Reread<Keyring>> {
+        lock.make_keyring(&file).context(key)?;
+        Reread::open(move || file.read_existing()).context(key)
+    };
+    let play = folder.play_secret(&config.play.secret_file);
+    for path in folder.exposed(&[api.path(), admin.path(), play.path()]) {
         tracing::warn!(path = %path.display(), "others on this machine can read this secret; make it mode 0600");
     }
-    Ok((lock, tokens.0, tokens.1))
+    Ok(Opened {
+        api_token: token("api.token_file", &api)?,
+        admin_token: token("admin.token_file", &admin)?,
+        play_keys: keyring("play.secret_file", play)?,
+        lock,
+    })
 }
 
 pub(crate) fn hub_limits(config: &Config) -> hub::Limits {

@@ -9,7 +9,7 @@ switch (route.page) {
     showRooms();
     break;
   case 'watch':
-    showWatch(route.room, route.choice);
+    showWatch(route.at, route.choice);
     break;
   case 'missing':
     page('missing-page');

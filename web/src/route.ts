@@ -1,8 +1,14 @@
 /** What an address of this page asks for. */
 export type Route =
   | { readonly page: 'rooms' }
-  | { readonly page: 'watch'; readonly room: string; readonly choice: Choice }
+  | { readonly page: 'watch'; readonly at: Place; readonly choice: Choice }
   | { readonly page: 'missing' };
+
+/** A room, and what stands before all its addresses: `/v/<exp>.<sig>` where they are signed, else nothing. */
+export interface Place {
+  readonly room: string;
+  readonly prefix: string;
+}
 
 /** What a viewer can ask for: a protocol by name, or the best one that works. */
 export type Choice = 'auto' | 'flv' | 'ws-flv' | 'hls';
@@ -15,11 +21,12 @@ export function parseRoute(path: string, query: string): Route {
   if (path === '/') {
     return { page: 'rooms' };
   }
-  const room = parseRoomId(/^\/watch\/([^/]*)\/?$/.exec(path)?.[1] ?? '');
+  const [, prefix = '', name = ''] = /^(\/v\/[\w.-]+)?\/watch\/([^/]*)\/?$/.exec(path) ?? [];
+  const room = parseRoomId(name);
   if (room === null) {
     return { page: 'missing' };
   }
-  return { page: 'watch', room, choice: parseChoice(new URLSearchParams(query).get('protocol')) };
+  return { page: 'watch', at: { room, prefix }, choice: parseChoice(new URLSearchParams(query).get('protocol')) };
 }
 
 /** A room's id as the node accepts it, or null. The stream's name, `room_<id>`, names the same room, as in play addresses. */

@@ -50,6 +50,7 @@ test('a status and a code say what a room is', () => {
     [404, error('ended'), 'ended'],
     [404, null, 'not-live'],
     [403, error('playback_denied'), 'denied'],
+    [403, error('link_expired'), 'expired'],
     [429, error('rate_limited'), 'unreachable'],
     [503, null, 'unreachable'],
   ];

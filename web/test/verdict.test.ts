@@ -22,6 +22,8 @@ test('every situation has its state and its words', () => {
     ['not-live', 'idle', false, 'not-live', 'Not live right now'],
     ['not-live', 'unsupported', false, 'not-live', 'Not live right now'],
     ['denied', 'idle', false, 'denied', 'This room is not open to viewers'],
+    ['expired', 'idle', false, 'denied', 'This link has expired'],
+    ['expired', 'moving', true, 'playing', ''],
     ['unreachable', 'idle', false, 'error', 'The server cannot be reached'],
     ['unreachable', 'still', true, 'waiting', 'Connection lost. Reconnecting…'],
   ];

@@ -1,4 +1,4 @@
-//! What is live, for the pages and for everyone: public rooms only.
+//! What is live: public rooms for everyone, a room with signed play for whoever has an address.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::config::Config;
-use crate::delivery::{check_playback, viewable};
+use crate::delivery::{Credential, check_playback, viewable};
 use crate::error::Refusal;
 use crate::hub::{self, Described, Stream};
 use crate::rooms::RoomId;
@@ -61,12 +61,13 @@ struct Urls {
 /// `GET /api/v1/live`
 pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Json<LiveList>, Refusal> {
     let mut rooms = Vec::new();
+    let nothing = Credential::default();
     for stream in app.hub.streams() {
         if stream.state() != hub::State::Live {
             continue;
         }
-        match check_playback(&app, stream.room()).await {
-            Ok(()) => rooms.push(Live::of(&app, &stream)),
+        match check_playback(&app, stream.room(), &nothing).await {
+            Ok(()) => rooms.push(Live::of(&app, &stream, &nothing)),
             Err(Refusal::PlaybackDenied) => {}
             Err(refusal) => return Err(refusal),
         }
@@ -76,17 +77,24 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Json<LiveList>, 
     Ok(Json(LiveList { rooms }))
 }
 
-/// `GET /api/v1/live/<id>`
+/// The part of a path that is ours, whatever stands before it.
+#[derive(Debug, Deserialize)]
+pub(super) struct RoomPath {
+    room: String,
+}
+
+/// `GET /api/v1/live/<id>`, and the same below `/v/<exp>.<sig>` for a room with signed play.
 pub(super) async fn get(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    credential: Credential,
+    Path(RoomPath { room }): Path<RoomPath>,
 ) -> Result<Json<Live>, Refusal> {
-    let stream = viewable(&app, &room_id(&id)?).await?;
-    Ok(Json(Live::of(&app, &stream)))
+    let stream = viewable(&app, &room_id(&room)?, &credential).await?;
+    Ok(Json(Live::of(&app, &stream, &credential)))
 }
 
 impl Live {
-    fn of(app: &App, stream: &Stream) -> Self {
+    fn of(app: &App, stream: &Stream, credential: &Credential) -> Self {
         let by_hls = app.packager.viewers(stream.room());
         let state = match stream.state() {
             hub::State::Live => "live",
@@ -100,7 +108,7 @@ impl Live {
             viewers: stream.viewers().total() + by_hls,
             video: video.map(Video::from),
             audio: audio.map(Audio::from),
-            urls: Urls::of(stream.room(), &app.config),
+            urls: Urls::of(stream.room(), &app.config, &credential.prefix()),
         }
     }
 }
@@ -128,13 +136,13 @@ impl From<codec::Audio> for Audio {
 }
 
 impl Urls {
-    fn of(room: &RoomId, config: &Config) -> Self {
+    fn of(room: &RoomId, config: &Config, prefix: &str) -> Self {
         let name = room.stream_name();
         let (flv, hls) = (config.flv.enabled, config.hls.enabled);
         Self {
-            flv: flv.then(|| format!("/flv/{name}.flv")),
-            ws_flv: flv.then(|| format!("/ws/{name}.flv")),
-            hls: hls.then(|| format!("/hls/{name}/index.m3u8")),
+            flv: flv.then(|| format!("{prefix}/flv/{name}.flv")),
+            ws_flv: flv.then(|| format!("{prefix}/ws/{name}.flv")),
+            hls: hls.then(|| format!("{prefix}/hls/{name}/index.m3u8")),
         }
     }
 }

@@ -8,6 +8,7 @@ mod request;
 mod room_series;
 mod rooms;
 mod stats;
+mod urls;
 mod watch;
 pub(crate) mod wire;
 
@@ -23,7 +24,7 @@ use axum::routing::{get, post, put};
 use isocast_admin::{PATH_NODE, PATH_ROOMS, PATH_WATCH};
 
 use crate::app::App;
-use crate::delivery::{flv, hls, page};
+use crate::delivery::{PASS, flv, hls, page};
 use crate::error::Refusal;
 
 /// The largest request body: a room's description is some 200 bytes.
@@ -33,14 +34,10 @@ const BODY_BYTES_MAX: usize = 16 << 10;
 pub(crate) fn public(app: Arc<App>) -> Router {
     Router::new()
         .route("/", get(page::document))
-        .route("/watch/{room}", get(page::document))
         .route("/assets/{name}", get(page::asset))
-        .route("/hls/{room}/{file}", get(hls::playlist))
-        .route("/hls/{room}/{epoch}/{segment}", get(hls::segment))
-        .route("/flv/{file}", get(flv::over_http))
-        .route("/ws/{file}", get(flv::over_websocket))
+        .merge(play())
+        .nest(&format!("/v/{{{PASS}}}"), play())
         .route("/api/v1/live", get(live::list))
-        .route("/api/v1/live/{room}", get(live::get))
         .route(wire::ROOMS_PATH, get(rooms::list).post(rooms::create))
         .route(
             "/api/v1/rooms/{room}",
@@ -48,6 +45,7 @@ pub(crate) fn public(app: Arc<App>) -> Router {
         )
         .route("/api/v1/rooms/{room}/rotate-key", post(rooms::rotate_key))
         .route("/api/v1/rooms/{room}/stats", get(stats::get))
+        .route("/api/v1/rooms/{room}/live/play-url", get(urls::play))
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -56,6 +54,17 @@ pub(crate) fn public(app: Arc<App>) -> Router {
             request::observe,
         ))
         .with_state(app)
+}
+
+/// What viewers get of one room. All of it stands below a signed address too.
+fn play() -> Router<Arc<App>> {
+    Router::new()
+        .route("/watch/{room}", get(page::document))
+        .route("/hls/{room}/{file}", get(hls::playlist))
+        .route("/hls/{room}/{epoch}/{segment}", get(hls::segment))
+        .route("/flv/{file}", get(flv::over_http))
+        .route("/ws/{file}", get(flv::over_websocket))
+        .route("/api/v1/live/{room}", get(live::get))
 }
 
 /// What the internal port serves.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use isocast_access::Keyring;
 use isocast_media::UnixMs;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,7 +14,7 @@ use super::*;
 use crate::app::Stop;
 use crate::config::Config;
 use crate::data::scratch::Scratch;
-use crate::data::{Folder, Secret, Token};
+use crate::data::{Folder, Reread, Secret, Token};
 use crate::edge::Caps;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
@@ -21,10 +22,15 @@ use crate::outbound;
 use crate::packager::Packager;
 use crate::registry;
 use crate::rooms::memory::Memory;
-use crate::rooms::{self, NewRoom, OnConflict, Playback, RoomId, Rooms};
+use crate::rooms::{self, NewRoom, OnConflict, Playback, PublishKey, RoomId, Rooms};
 use crate::run;
 
 mod admin;
+mod play;
+
+fn play_keys() -> Keyring {
+    Keyring::parse("k1 0123456789abcdefghijklmnopqrstuv").unwrap()
+}
 
 const TOKEN: &str = "isocast_test";
 pub(crate) const ADMIN_TOKEN: &str = "isocast_admin_test";
@@ -75,6 +81,8 @@ impl Node {
             load: crate::load::Load::default(),
             api_token: token("api", TOKEN),
             admin_token: token("admin", ADMIN_TOKEN),
+            play_keys: Reread::open(|| Ok(play_keys())).unwrap(),
+            rtmp_address: "0.0.0.0:1935".parse().unwrap(),
             stop: Stop::default(),
             config,
         });
@@ -95,6 +103,17 @@ impl Node {
             tasks,
             scratch,
         }
+    }
+
+    /// Puts a room in place that is not there yet.
+    async fn room(&self, id: &str, playback: Playback) -> PublishKey {
+        let room = NewRoom {
+            id: RoomId::parse(id).unwrap(),
+            playback,
+            on_conflict: OnConflict::Refuse,
+            created_at: UnixMs(1),
+        };
+        self.app.rooms.create(room).await.unwrap().1
     }
 
     pub(crate) async fn connect(&self) -> TcpStream {

@@ -8,6 +8,7 @@
 //! | `DELETE /api/v1/rooms/<id>` | 204 |
 //! | `POST /api/v1/rooms/<id>/rotate-key` | 200 [`RotatedKey`] |
 //! | `GET /api/v1/rooms/<id>/stats` | 200 [`Stats`] |
+//! | `GET /api/v1/rooms/<id>/live/play-url` [`ExpiresIn`] as query | 200 [`PlayUrls`] |
 //!
 //! Every other answer is an [`ErrorBody`].
 
@@ -122,6 +123,24 @@ pub(crate) struct RoomList {
     pub rooms: Vec<Room>,
     /// Where to go on; absent on the last page.
     pub next: Option<RoomId>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ExpiresIn {
+    pub expires_in_s: Option<u64>,
+}
+
+/// Where a room is watched; nothing for what is switched off.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PlayUrls {
+    pub hls_url: Option<String>,
+    pub flv_url: Option<String>,
+    pub ws_flv_url: Option<String>,
+    pub rtmp_url: Option<String>,
+    pub watch_url: String,
+    /// Nothing for a public room: it needs no signature.
+    pub expires_at_ms: Option<u64>,
 }
 
 #[cfg(test)]

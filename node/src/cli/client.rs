@@ -13,7 +13,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
-use crate::api::wire::{CreateRoom, CreatedRoom, ErrorBody, ROOMS_PATH, RoomList, RotatedKey};
+use crate::api::wire::{
+    CreateRoom, CreatedRoom, ErrorBody, PlayUrls, ROOMS_PATH, RoomList, RotatedKey,
+};
 use crate::data::Secret;
 use crate::rooms::{LIST_MAX, PublishKey, RoomId};
 
@@ -58,6 +60,17 @@ impl Client {
         let path = format!("{ROOMS_PATH}/{id}/rotate-key");
         let rotated: RotatedKey = read(&self.call(Method::POST, &path, Vec::new()).await?)?;
         Ok(rotated.stream_key)
+    }
+
+    pub(super) async fn play_urls(
+        &self,
+        id: &RoomId,
+        expires_in_s: Option<u64>,
+    ) -> anyhow::Result<PlayUrls> {
+        let query = expires_in_s.map(|seconds| format!("?expires_in_s={seconds}"));
+        let query = query.unwrap_or_default();
+        let path = format!("{ROOMS_PATH}/{id}/live/play-url{query}");
+        read(&self.call(Method::GET, &path, Vec::new()).await?)
     }
 
     /// The body of a good answer; any other answer is an error in its own words.

@@ -7,7 +7,7 @@ use isocast_media::UnixMs;
 use tokio::time::Instant;
 
 use super::client::Client;
-use crate::api::wire::{CreateRoom, CreatedRoom, Room};
+use crate::api::wire::{CreateRoom, CreatedRoom, PlayUrls, Room};
 use crate::data::{Folder, Lock, TokenFile};
 use crate::rooms::{KeyHasher, LIST_MAX, PublishKey, RoomId, Rooms, Sqlite};
 
@@ -109,6 +109,18 @@ impl Desk {
         match self {
             Self::Store { rooms, .. } => Ok(rooms.rotate_key(id).await?),
             Self::Node(client) => client.rotate_key(id).await,
+        }
+    }
+
+    /// Only a node knows how it is reached.
+    pub(super) async fn play_urls(
+        &self,
+        id: &RoomId,
+        expires_in_s: Option<u64>,
+    ) -> anyhow::Result<PlayUrls> {
+        match self {
+            Self::Store { .. } => bail!("no node runs on this data folder: start it first"),
+            Self::Node(client) => client.play_urls(id, expires_in_s).await,
         }
     }
 

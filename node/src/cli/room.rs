@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::desk::Desk;
 use super::{Console, Failure};
-use crate::api::wire::{CreateRoom, Room, RoomList, RotatedKey};
+use crate::api::wire::{CreateRoom, PlayUrls, Room, RoomList, RotatedKey};
 use crate::config::Config;
 use crate::data::Folder;
 use crate::rooms::{OnConflict, Playback, PublishKey, RoomId};
@@ -40,6 +40,16 @@ pub(super) enum Command {
         #[command(flatten)]
         show: Show,
     },
+    /// Tell where a room is watched; signed where the room asks for that
+    PlayUrl {
+        id: RoomId,
+        /// Seconds until signed addresses expire [default: 3600]
+        #[arg(long)]
+        expires_in_s: Option<u64>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// How a new publish key is handed out. It is told once.
@@ -68,7 +78,7 @@ pub(super) fn run(
 async fn obey(command: Command, config: &Config, console: &mut Console<'_>) -> anyhow::Result<()> {
     let folder = Folder::open(&config.data_dir)?;
     let token = folder.api_token(&config.api.token_file);
-    for path in folder.exposed(&[&token]) {
+    for path in folder.exposed(&[token.path()]) {
         writeln!(
             console.err,
             "warning: every user of this machine can read {}",
@@ -156,6 +166,29 @@ async fn at(
                 "room {id} has a new key; the old one is refused"
             )?;
             hand_out(&stream_key, show, folder, console)
+        }
+        Command::PlayUrl {
+            id,
+            expires_in_s,
+            json,
+        } => {
+            let urls = desk.play_urls(&id, expires_in_s).await?;
+            if json {
+                return print_json(console, &urls);
+            }
+            let PlayUrls {
+                hls_url,
+                flv_url,
+                ws_flv_url,
+                rtmp_url,
+                watch_url,
+                expires_at_ms: _,
+            } = urls;
+            let all = [Some(watch_url), hls_url, flv_url, ws_flv_url, rtmp_url];
+            for url in all.into_iter().flatten() {
+                writeln!(console.out, "{url}")?;
+            }
+            Ok(())
         }
     }
 }

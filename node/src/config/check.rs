@@ -62,7 +62,20 @@ fn fits(format: Format, text: &str) -> bool {
         Format::NodeId => text.is_empty() || is_node_id(text),
         Format::SocketAddress => text.parse::<SocketAddr>().is_ok(),
         Format::Network => text.parse::<Network>().is_ok(),
+        Format::Address(schemes) => text.is_empty() || is_address(schemes, text),
     }
+}
+
+/// A scheme, a host and maybe a port, and nothing behind them (RFC 3986 §3.2).
+fn is_address(schemes: &[&str], text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else {
+        return false;
+    };
+    let is_authority = (1..=253).contains(&authority.len())
+        && authority
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte));
+    schemes.contains(&scheme) && is_authority && !authority.starts_with(':')
 }
 
 /// 253 is the longest name DNS allows (RFC 1035 §2.3.4), so every pod's and host's name fits.
@@ -87,6 +100,12 @@ pub(super) fn allowed(kind: &Kind) -> String {
         Kind::Text(Format::NodeId) => "up to 253 of A-Z, a-z, 0-9, `.`, `_`, `-`".to_owned(),
         Kind::Text(Format::SocketAddress) => {
             "an IP address and a port such as 127.0.0.1:8080 or [::]:8080".to_owned()
+        }
+        Kind::Text(Format::Address(schemes)) => {
+            let scheme = schemes.first().copied().unwrap_or_default();
+            format!(
+                "an address such as {scheme}://live.example or {scheme}://10.0.0.1:8080, without a path"
+            )
         }
         Kind::Text(Format::Network) => {
             "an IP address or a network such as 10.0.0.0/8, without bits beyond its prefix"
@@ -218,6 +237,27 @@ mod tests {
             let address = |text: &str| text.parse().expect("an address");
             assert_eq!(overlap(address(a), address(b)), expected, "{a} {b}");
             assert_eq!(overlap(address(b), address(a)), expected, "{b} {a}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_a_scheme_and_a_host() {
+        for (text, expected) in [
+            ("https://live.example", true),
+            ("http://10.0.0.1:8080", true),
+            ("http://[fd00::1]:8080", true),
+            ("", false),
+            ("live.example", false),
+            ("ftp://live.example", false),
+            ("https://", false),
+            ("https://:80", false),
+            ("https://live.example/", false),
+            ("https://live.example/path", false),
+            ("https://live.example?a", false),
+            ("https://user@live.example", false),
+            ("https://live.example\n", false),
+        ] {
+            assert_eq!(is_address(&["http", "https"], text), expected, "{text:?}");
         }
     }
 

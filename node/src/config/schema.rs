@@ -48,6 +48,8 @@ pub(super) enum Format {
     NodeId,
     SocketAddress,
     Network,
+    /// Where one of these schemes is reached, or nothing.
+    Address(&'static [&'static str]),
 }
 
 impl Format {
@@ -59,6 +61,8 @@ impl Format {
             "node-id" => Some(Self::NodeId),
             "socket-address" => Some(Self::SocketAddress),
             "network" => Some(Self::Network),
+            "http-address" => Some(Self::Address(&["http", "https"])),
+            "rtmp-address" => Some(Self::Address(&["rtmp", "rtmps"])),
             _ => None,
         }
     }

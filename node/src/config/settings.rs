@@ -24,6 +24,8 @@ pub(crate) struct Config {
     pub network: Outbound,
     pub api: Api,
     pub admin: Admin,
+    pub public: Public,
+    pub play: Play,
     pub rtmp: Rtmp,
     pub http: Http,
     pub hub: Hub,
@@ -44,6 +46,8 @@ impl Default for Config {
             network: Outbound::default(),
             api: Api::default(),
             admin: Admin::default(),
+            public: Public::default(),
+            play: Play::default(),
             rtmp: Rtmp::default(),
             http: Http::default(),
             hub: Hub::default(),
@@ -138,6 +142,37 @@ pub(crate) struct Admin {
     /// File with the token that the admin API asks for; read again when it changes. Empty: `admin-token` in the data folder, made by the first start.
     #[schemars(extend("format" = "file"))]
     pub token_file: PathBuf,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Public {
+    /// How viewers and callers reach HTTP, such as `https://live.example`: what addresses that this node gives out start with. Empty: the address that the request for them came to.
+    #[schemars(extend("format" = "http-address"))]
+    pub http_url: String,
+    /// The same for RTMP, such as `rtmp://live.example`. Empty: the same address and the port of `listen.rtmp`.
+    #[schemars(extend("format" = "rtmp-address"))]
+    pub rtmp_url: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Play {
+    /// File with the secrets that sign addresses for viewers: one to four lines `<name> <secret>`, of which the first signs and all verify; read again when it changes. Empty: `play-secret` in the data folder, made by the first start.
+    #[schemars(extend("format" = "file"))]
+    pub secret_file: PathBuf,
+    /// Seconds for which a signed address is good at most.
+    #[schemars(range(min = 60, max = 31_536_000))]
+    pub url_max_s: u64,
+}
+
+impl Default for Play {
+    fn default() -> Self {
+        Self {
+            secret_file: PathBuf::new(),
+            url_max_s: 86_400,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

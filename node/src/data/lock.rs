@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Folder, NODE, SECRET, Secret, TokenFile, private, random};
+use super::{Error, Folder, KeyringFile, NODE, SECRET, Secret, TokenFile, private, random};
 
 /// The right to write in a data folder. Dropping it takes `node.json` away and frees the folder;
 /// the kernel frees it too when the process dies.
@@ -83,6 +83,14 @@ impl Lock {
         let token = format!("isocast_{}", random::base62_256());
         private::write(file.path(), &format!("{token}\n"))?;
         Ok(Secret::new(token))
+    }
+
+    /// Makes a keyring of the folder where there is none yet; any other is for somebody else to make.
+    pub(crate) fn make_keyring(&self, file: &KeyringFile) -> Result<(), Error> {
+        if file.is_ours && file.read()?.is_none() {
+            private::write(file.path(), &format!("k1 {}\n", random::base62_256()))?;
+        }
+        Ok(())
     }
 
     /// The secret under which publish keys are hashed; the first call on a folder makes it.

@@ -5,6 +5,7 @@
 //! | `lock` | held by the process that works on the folder, for as long as it lives |
 //! | `api-token` | the API token, made by the first start; unused where `api.token_file` names another |
 //! | `admin-token` | the same for the admin API and `admin.token_file` |
+//! | `play-secret` | the keyring that signs addresses for viewers, made by the first start; unused where `play.secret_file` names another |
 //! | `secret` | 32 bytes in hex, under which publish keys are hashed |
 //! | `node.json` | the running node's process and addresses |
 //! | `rooms.sqlite` | the rooms |
@@ -12,8 +13,10 @@
 //!
 //! Who holds the [`Lock`] may write; everyone else only reads.
 
+mod keyring;
 mod lock;
 mod private;
+mod reread;
 mod token;
 
 #[cfg(test)]
@@ -25,7 +28,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use isocast_admin::{Secret, random};
+pub(crate) use keyring::KeyringFile;
 pub(crate) use lock::{Lock, NodeFile};
+pub(crate) use reread::Reread;
 pub(crate) use token::{Token, TokenFile};
 
 use tokio::time::Instant;
@@ -34,6 +39,7 @@ use crate::rooms::RoomId;
 
 const API_TOKEN: &str = "api-token";
 const ADMIN_TOKEN: &str = "admin-token";
+const PLAY_SECRET: &str = "play-secret";
 const SECRET: &str = "secret";
 const NODE: &str = "node.json";
 const ROOMS: &str = "rooms.sqlite";
@@ -49,6 +55,11 @@ pub(crate) enum Error {
     },
     #[error("{}: {what}", path.display())]
     Content { path: PathBuf, what: &'static str },
+    #[error("{} {error}", path.display())]
+    Keyring {
+        path: PathBuf,
+        error: isocast_access::BadKeyring,
+    },
 }
 
 /// A data folder that exists.
@@ -95,12 +106,22 @@ impl Folder {
     }
 
     fn token_file(&self, name: &str, configured: &Path) -> TokenFile {
-        let is_ours = configured.as_os_str().is_empty();
-        let path = match is_ours {
-            true => self.file(name),
-            false => configured.to_owned(),
-        };
+        let (path, is_ours) = self.place(name, configured);
         TokenFile { path, is_ours }
+    }
+
+    /// Where the secrets are that sign addresses for viewers.
+    pub(crate) fn play_secret(&self, configured: &Path) -> KeyringFile {
+        let (path, is_ours) = self.place(PLAY_SECRET, configured);
+        KeyringFile { path, is_ours }
+    }
+
+    /// The file that is configured, else ours.
+    fn place(&self, name: &str, configured: &Path) -> (PathBuf, bool) {
+        match configured.as_os_str().is_empty() {
+            true => (self.file(name), true),
+            false => (configured.to_owned(), false),
+        }
     }
 
     /// What the running node has said about itself.
@@ -140,12 +161,11 @@ impl Folder {
         }
     }
 
-    /// Secret files, these tokens among them, that every user of the machine can read. Worth a
-    /// warning.
-    pub(crate) fn exposed(&self, tokens: &[&TokenFile]) -> Vec<PathBuf> {
+    /// Secret files, these among them, that every user of the machine can read. Worth a warning.
+    pub(crate) fn exposed(&self, configured: &[&Path]) -> Vec<PathBuf> {
         let files = [SECRET, ROOMS].map(|name| self.file(name)).into_iter();
         files
-            .chain(tokens.iter().map(|file| file.path.clone()))
+            .chain(configured.iter().map(|path| path.to_path_buf()))
             .filter(|path| is_world_readable(path))
             .collect()
     }
@@ -236,7 +256,7 @@ mod tests {
         let [api, _] = tokens(&folder);
         lock.token(&api).expect("made");
         lock.secret().expect("made");
-        assert_eq!(folder.exposed(&[&api]), Vec::<PathBuf>::new());
+        assert_eq!(folder.exposed(&[api.path()]), Vec::<PathBuf>::new());
         let secret = scratch.path().join("secret");
         for (mode, told) in [(0o644, true), (0o604, true), (0o640, false), (0o600, false)] {
             std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(mode)).expect("ours");
@@ -248,7 +268,7 @@ mod tests {
         for (mode, told) in [(0o644, true), (0o440, false)] {
             std::fs::set_permissions(mounted.path(), std::fs::Permissions::from_mode(mode))
                 .expect("ours");
-            let exposed = folder.exposed(&[&mounted]);
+            let exposed = folder.exposed(&[mounted.path()]);
             assert_eq!(exposed.contains(&mounted.path), told, "{mode:o}");
         }
     }
@@ -289,7 +309,10 @@ mod tests {
         for name in ["lock", "api-token", "admin-token", "secret"] {
             assert_eq!(mode(&path.join(name)), 0o600, "{name}");
         }
-        assert_eq!(folder.exposed(&[&api, &admin]), Vec::<PathBuf>::new());
+        assert_eq!(
+            folder.exposed(&[api.path(), admin.path()]),
+            Vec::<PathBuf>::new()
+        );
     }
 
     #[test]

@@ -12,8 +12,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt, stream};
 use isocast_media::{Frame, flv};
+use serde::Deserialize;
 
-use super::{Outflow, viewable};
+use super::{Credential, Outflow, viewable};
 use crate::app::{App, Hangup};
 use crate::error::Refusal;
 use crate::hub::{Delivery, Item, Protocol, Stream, Subscriber, Wire};
@@ -22,13 +23,20 @@ use crate::rooms::RoomId;
 const CONTENT_TYPE: &str = "video/x-flv";
 const X_PUBLISHER_NODE: HeaderName = HeaderName::from_static("x-publisher-node");
 
+/// The part of a path that is ours, whatever stands before it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct File {
+    file: String,
+}
+
 /// `GET /flv/room_<id>.flv`
 pub(crate) async fn over_http(
     State(app): State<Arc<App>>,
     Extension(hangup): Extension<Hangup>,
-    Path(file): Path<String>,
+    credential: Credential,
+    Path(File { file }): Path<File>,
 ) -> Result<Response, Refusal> {
-    let stream = named(&app, &file).await?;
+    let stream = named(&app, &file, &credential).await?;
     let viewing = Viewing::start(&app, &stream, Protocol::HttpFlv, hangup);
     let pieces = stream::unfold(viewing, |mut viewing| async {
         let piece = viewing.next_piece().await?;
@@ -47,12 +55,13 @@ pub(crate) async fn over_http(
 pub(crate) async fn over_websocket(
     State(app): State<Arc<App>>,
     Extension(hangup): Extension<Hangup>,
-    Path(file): Path<String>,
+    credential: Credential,
+    Path(File { file }): Path<File>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Refusal> {
     /// A viewer has nothing to say but pings and a close.
     const MESSAGE_BYTES_MAX: usize = 4096;
-    let stream = named(&app, &file).await?;
+    let stream = named(&app, &file, &credential).await?;
     let upgrade = upgrade
         .map_err(|_| Refusal::BadRequest("connect to this address with a WebSocket".into()))?;
     let viewing = Viewing::start(&app, &stream, Protocol::WebSocketFlv, hangup);
@@ -178,11 +187,11 @@ fn tags(frames: impl Iterator<Item = Frame>) -> Bytes {
 }
 
 /// The stream that `room_<id>.flv` names.
-async fn named(app: &App, file: &str) -> Result<Arc<Stream>, Refusal> {
+async fn named(app: &App, file: &str, credential: &Credential) -> Result<Arc<Stream>, Refusal> {
     let name = file.strip_suffix(".flv").ok_or(Refusal::NoRoute)?;
     let room = RoomId::from_stream_name(name).map_err(|_| Refusal::NoRoute)?;
     if !app.config.flv.enabled {
         return Err(Refusal::ProtocolOff("FLV"));
     }
-    viewable(app, &room).await
+    viewable(app, &room, credential).await
 }

@@ -7,9 +7,10 @@ use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::{Outflow, check_playback, viewable};
+use super::{Credential, Outflow, check_playback, viewable};
 use crate::app::{App, Peer};
 use crate::error::Refusal;
 use crate::hub::Protocol;
@@ -22,12 +23,29 @@ const X_PUBLISHER_NODE: HeaderName = HeaderName::from_static("x-publisher-node")
 /// A stream that has just begun has no segment yet. Players give up on an error, so its playlist
 /// is waited for: the longest first segment lasts 6 s.
 const FIRST_PLAYLIST_WAIT: Duration = Duration::from_secs(8);
+/// A segment's address always has the same bytes; this is how long they are of use.
+const SEGMENT_FRESH_S: u64 = 600;
+
+/// The parts of a path that are ours, whatever stands before them.
+#[derive(Debug, Deserialize)]
+pub(crate) struct PlaylistPath {
+    room: String,
+    file: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct SegmentPath {
+    room: String,
+    epoch: String,
+    segment: String,
+}
 
 /// `GET /hls/room_<id>/index.m3u8` and `…/master.m3u8`; the bare id names the same room.
 pub(crate) async fn playlist(
     State(app): State<Arc<App>>,
     Extension(Peer(address)): Extension<Peer>,
-    Path((room, file)): Path<(String, String)>,
+    credential: Credential,
+    Path(PlaylistPath { room, file }): Path<PlaylistPath>,
     request: HeaderMap,
 ) -> Result<Response, Refusal> {
     let choose: fn(&Playlists) -> &Bytes = match file.as_str() {
@@ -36,7 +54,7 @@ pub(crate) async fn playlist(
         _ => return Err(Refusal::NoRoute),
     };
     let room = room_id(&room)?;
-    let channel = channel(&app, &room).await?;
+    let channel = channel(&app, &room, &credential).await?;
     let user_agent = request.get(header::USER_AGENT);
     let user_agent = user_agent.map_or(&b""[..], HeaderValue::as_bytes);
     let takes_more = app.load.check_new_viewer();
@@ -47,7 +65,7 @@ pub(crate) async fn playlist(
         Some(playlists) => playlists,
         None => {
             // Only a stream that is live, or may come back, is worth waiting for.
-            viewable(&app, &room).await?;
+            viewable(&app, &room, &credential).await?;
             let first = timeout(FIRST_PLAYLIST_WAIT, channel.first_playlists());
             first.await.map_err(|_| Refusal::NotReady)?
         }
@@ -65,7 +83,12 @@ pub(crate) async fn playlist(
 /// `GET /hls/room_<id>/<epoch>/<msn>.ts`
 pub(crate) async fn segment(
     State(app): State<Arc<App>>,
-    Path((room, epoch, file)): Path<(String, String, String)>,
+    credential: Credential,
+    Path(SegmentPath {
+        room,
+        epoch,
+        segment: file,
+    }): Path<SegmentPath>,
     request: HeaderMap,
 ) -> Result<Response, Refusal> {
     let msn = file
@@ -73,7 +96,7 @@ pub(crate) async fn segment(
         .and_then(number)
         .ok_or(Refusal::NoRoute)?;
     let epoch = number(&epoch).ok_or(Refusal::NoRoute)?;
-    let channel = channel(&app, &room_id(&room)?).await?;
+    let channel = channel(&app, &room_id(&room)?, &credential).await?;
     let bytes = channel.segment(epoch, msn).ok_or(Refusal::NoSegment)?;
 
     let mut headers = media_headers(&app, "video/mp2t");
@@ -81,9 +104,15 @@ pub(crate) async fn segment(
         HeaderValue::from_str(&format!("\"{epoch}-{msn}\"")).expect("digits are a header value");
     let known = request.get(header::IF_NONE_MATCH) == Some(&etag);
     headers.insert(header::ETAG, etag);
+    // A cache gives out no segment for longer than its address is good.
+    let fresh_s = credential.seconds_left().unwrap_or(SEGMENT_FRESH_S);
+    let fresh = format!(
+        "public, max-age={}, immutable",
+        fresh_s.min(SEGMENT_FRESH_S)
+    );
     headers.insert(
         header::CACHE_CONTROL,
-        HeaderValue::from_static("public, max-age=600, immutable"),
+        HeaderValue::from_str(&fresh).expect("words and digits are a header value"),
     );
     if known {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
@@ -92,11 +121,15 @@ pub(crate) async fn segment(
     Ok((headers, bytes).into_response())
 }
 
-async fn channel(app: &App, room: &RoomId) -> Result<Arc<Channel>, Refusal> {
+async fn channel(
+    app: &App,
+    room: &RoomId,
+    credential: &Credential,
+) -> Result<Arc<Channel>, Refusal> {
     if !app.config.hls.enabled {
         return Err(Refusal::ProtocolOff("HLS"));
     }
-    check_playback(app, room).await?;
+    check_playback(app, room, credential).await?;
     let stream = app.hub.stream(room).ok_or(Refusal::NotLive)?;
     stream.touch(Instant::now());
     app.packager.channel(room).ok_or(Refusal::NotLive)

@@ -1,5 +1,6 @@
 //! What viewers get: a frame's bytes for RTMP and FLV, HLS answers, pages.
 
+mod credential;
 pub(crate) mod flv;
 pub(crate) mod hls;
 mod outflow;
@@ -9,6 +10,7 @@ pub(crate) mod rtmp;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub(crate) use credential::{Credential, PASS};
 pub(crate) use outflow::Outflow;
 
 use crate::app::App;
@@ -16,9 +18,14 @@ use crate::error::Refusal;
 use crate::hub::{State, Stream};
 use crate::rooms::{Playback, RoomId};
 
-/// Whether everyone may watch this room. A room that is not for everyone and an unknown one get the
-/// same answer.
-pub(crate) async fn check_playback(app: &App, room: &RoomId) -> Result<(), Refusal> {
+/// Whether this room may be watched by whoever shows this. A room that is not for everyone and an
+/// unknown one get the same answer.
+pub(crate) async fn check_playback(
+    app: &App,
+    room: &RoomId,
+    credential: &Credential,
+) -> Result<(), Refusal> {
+    let signed = credential.check(app, room).await;
     let known = app
         .known_rooms
         .get(room, Instant::now())
@@ -29,13 +36,18 @@ pub(crate) async fn check_playback(app: &App, room: &RoomId) -> Result<(), Refus
         })?;
     match known.map(|room| room.playback) {
         Some(Playback::Public) => Ok(()),
-        Some(Playback::Private | Playback::Signed) | None => Err(Refusal::PlaybackDenied),
+        Some(Playback::Signed) => signed,
+        Some(Playback::Private) | None => Err(Refusal::PlaybackDenied),
     }
 }
 
 /// The stream of a room that may be watched and is live, or on hold.
-pub(crate) async fn viewable(app: &App, room: &RoomId) -> Result<Arc<Stream>, Refusal> {
-    check_playback(app, room).await?;
+pub(crate) async fn viewable(
+    app: &App,
+    room: &RoomId,
+    credential: &Credential,
+) -> Result<Arc<Stream>, Refusal> {
+    check_playback(app, room, credential).await?;
     let stream = app.hub.stream(room).ok_or(Refusal::NotLive)?;
     match stream.state() {
         State::Live | State::Interrupted => {}

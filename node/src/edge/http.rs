@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Connected, Socket};
-use crate::app::{App, Hangup, Peer};
+use crate::app::{App, Hangup, Local, Peer};
 
 const PROTOCOL: &str = "http";
 /// The first bytes of HTTP/2 with prior knowledge (RFC 9113 §3.4).
@@ -50,8 +50,10 @@ pub(crate) async fn serve(
     let deadline = Instant::now() + Duration::from_secs(app.config.http.header_timeout_s);
     match timeout_at(deadline, version(&tcp)).await {
         Ok(Some(version)) => {
+            let Ok(local) = tcp.local_addr() else { return };
             if let Ok(socket) = app.socket(tcp, PROTOCOL, connected) {
-                converse(&app, socket, Peer(peer.ip()), router, version).await;
+                let ends = (Peer(peer.ip()), Local(local));
+                converse(&app, socket, ends, router, version).await;
             }
         }
         Ok(None) => {}
@@ -84,7 +86,13 @@ async fn version(tcp: &TcpStream) -> Option<Version> {
     }
 }
 
-async fn converse(app: &App, socket: Socket, peer: Peer, router: Router, version: Version) {
+async fn converse(
+    app: &App,
+    socket: Socket,
+    (peer, local): (Peer, Local),
+    router: Router,
+    version: Version,
+) {
     let io = TokioIo::new(socket);
     let router = TowerToHyperService::new(router);
     let hangup = Hangup::default();
@@ -92,6 +100,7 @@ async fn converse(app: &App, socket: Socket, peer: Peer, router: Router, version
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(of_requests.clone());
+        request.extensions_mut().insert(local);
         router.call(request)
     });
     match version {

@@ -12,7 +12,7 @@ use tokio::time::{sleep_until, timeout};
 
 use super::{Connected, Socket};
 use crate::app::App;
-use crate::delivery::{self, Outflow};
+use crate::delivery::{self, Credential, Outflow};
 use crate::error::Refusal;
 use crate::hub::{Delivery, Protocol, Source, Subscriber};
 use crate::ingest::{self, Admission, Import, Importer};
@@ -285,9 +285,10 @@ impl Connection {
         if !self.app.config.rtmp.play {
             return Err(Refusal::ProtocolOff("playing over RTMP"));
         }
-        let name = name.split('?').next().unwrap_or_default();
+        let (name, query) = name.split_once('?').unwrap_or((name, ""));
         let room = RoomId::from_stream_name(name).map_err(|_| Refusal::PlaybackDenied)?;
-        let stream = delivery::viewable(&self.app, &room).await?;
+        let credential = Credential::from_query(query)?;
+        let stream = delivery::viewable(&self.app, &room, &credential).await?;
         Ok(stream.subscribe(Protocol::Rtmp))
     }
 

@@ -1,15 +1,16 @@
+import type { Place } from '../route.ts';
 import { parseErrorCode, parseLive, parseRooms, type Live } from './live.ts';
 
 /** What the node says about one room. */
 export type Answer =
   | { readonly is: 'live'; readonly live: Live }
-  | { readonly is: 'ended' | 'not-live' | 'denied' }
+  | { readonly is: 'ended' | 'not-live' | 'denied' | 'expired' }
   /** The node could not be asked, or did not answer sensibly. */
   | { readonly is: 'unreachable' };
 
 /** Asks whether a room can be watched; never throws. */
-export async function askRoom(room: string): Promise<Answer> {
-  const reply = await get(`/api/v1/live/${encodeURIComponent(room)}`);
+export async function askRoom({ room, prefix }: Place): Promise<Answer> {
+  const reply = await get(`${prefix}/api/v1/live/${encodeURIComponent(room)}`);
   return reply === null ? { is: 'unreachable' } : readAnswer(reply.status, reply.json);
 }
 
@@ -26,7 +27,7 @@ export function readAnswer(status: number, json: unknown): Answer {
     return { is: 'live', live };
   }
   if (status === 403) {
-    return { is: 'denied' };
+    return { is: parseErrorCode(json) === 'link_expired' ? 'expired' : 'denied' };
   }
   if (status === 404) {
     return { is: parseErrorCode(json) === 'ended' ? 'ended' : 'not-live' };

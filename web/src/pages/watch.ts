@@ -1,7 +1,7 @@
 import { abilitiesOf } from '../play/abilities.ts';
 import { isServed } from '../play/protocol.ts';
 import { Session, type Snapshot } from '../play/session.ts';
-import { parseChoice, type Choice } from '../route.ts';
+import { parseChoice, type Choice, type Place } from '../route.ts';
 import { wireChoices } from './choices.ts';
 import { wireControls } from './controls.ts';
 import { factsOf, sayBadge, sayFacts } from './facts.ts';
@@ -10,16 +10,16 @@ import { mark, must, page, part, say } from './parts.ts';
 import { showStats } from './stats.ts';
 
 /** The page of one room. */
-export function showWatch(room: string, choice: Choice): void {
+export function showWatch(at: Place, choice: Choice): void {
   const place = page('watch-page');
   const player = must(place.querySelector<HTMLElement>('#player'), 'player');
   const video = must(place.querySelector('video'), 'video');
   // The attribute of a copied template is only the default for a later reset; autoplay needs the property.
   video.muted = true;
-  document.title = `${room} · Isocast`;
-  say(part(player, 'room', HTMLElement), room);
+  document.title = `${at.room} · Isocast`;
+  say(part(player, 'room', HTMLElement), at.room);
 
-  const session = new Session(video, room, choice, abilitiesOf(video), (snapshot) => show(player, video, snapshot));
+  const session = new Session(video, at, choice, abilitiesOf(video), (snapshot) => show(player, video, snapshot));
   const choices = wireChoices(player, (chosen) => session.choose(chosen));
   const controls = wireControls(player, video, () => session.togglePlay());
   wireKeys(controls, choices);

@@ -1,15 +1,16 @@
 import { askRoom, type Answer } from '../api/ask.ts';
+import type { Place } from '../route.ts';
 
 /** Asks the node about a room, again and again, and quietly. */
 export class RoomWatch {
-  readonly #room: string;
+  readonly #at: Place;
   readonly #onAnswer: (answer: Answer) => void;
   #timer: number | undefined;
   #asking = false;
   #askedAtMs = -Infinity;
 
-  constructor(room: string, onAnswer: (answer: Answer) => void) {
-    this.#room = room;
+  constructor(at: Place, onAnswer: (answer: Answer) => void) {
+    this.#at = at;
     this.#onAnswer = onAnswer;
   }
 
@@ -24,7 +25,7 @@ export class RoomWatch {
     clearTimeout(this.#timer);
     this.#asking = true;
     this.#askedAtMs = performance.now();
-    const answer = await askRoom(this.#room);
+    const answer = await askRoom(this.#at);
     this.#asking = false;
     const steady = answer.is === 'live' && !answer.live.interrupted;
     this.#timer = setTimeout(() => void this.#ask(), jittered(steady ? LIVE_MS : WAITING_MS, Math.random()));

@@ -1,6 +1,6 @@
 import type { Answer } from '../api/ask.ts';
 import type { Live } from '../api/live.ts';
-import type { Choice } from '../route.ts';
+import type { Choice, Place } from '../route.ts';
 import { Attempt } from './attempt.ts';
 import { backoffMs } from './backoff.ts';
 import { rangesOf } from './buffered.ts';
@@ -41,13 +41,13 @@ export class Session {
   #earlierStalls = 0;
   #pausedAtMs: number | null = null;
 
-  constructor(video: HTMLVideoElement, room: string, choice: Choice, can: Abilities, show: (snapshot: Snapshot) => void) {
+  constructor(video: HTMLVideoElement, at: Place, choice: Choice, can: Abilities, show: (snapshot: Snapshot) => void) {
     this.#video = video;
     this.#can = can;
     this.#show = show;
     this.#choice = choice;
     this.#plan = firstPlan(candidates(choice, can, null));
-    this.#watch = new RoomWatch(room, (answer) => this.#hear(answer));
+    this.#watch = new RoomWatch(at, (answer) => this.#hear(answer));
   }
 
   start(): void {

@@ -3,7 +3,7 @@ export type State = 'loading' | 'playing' | 'waiting' | 'ended' | 'not-live' | '
 
 /** All that decides what the viewer is told. */
 export interface Facts {
-  readonly room: 'unknown' | 'live' | 'interrupted' | 'ended' | 'not-live' | 'denied' | 'unreachable';
+  readonly room: 'unknown' | 'live' | 'interrupted' | 'ended' | 'not-live' | 'denied' | 'expired' | 'unreachable';
   readonly media: 'idle' | 'connecting' | 'moving' | 'still' | 'parked' | 'failed' | 'unsupported';
   /** A picture of this room moved on this page before. */
   readonly everMoved: boolean;
@@ -24,6 +24,8 @@ export function judge(facts: Facts): Verdict {
   switch (facts.room) {
     case 'denied':
       return { state: 'denied', title: 'This room is not open to viewers', detail: 'Ask the broadcaster for access.' };
+    case 'expired':
+      return { state: 'denied', title: 'This link has expired', detail: 'Ask for a new one where you got it.' };
     case 'ended':
       return ENDED;
     case 'not-live':

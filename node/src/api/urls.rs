@@ -1,0 +1,143 @@
+//! Addresses to hand out: where a room is watched, for whoever may give that away.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::{HeaderName, header};
+use isocast_access::Pass;
+
+use super::auth::Operator;
+use super::rooms::{refusal, room_id};
+use super::wire;
+use crate::app::{App, Local};
+use crate::error::Refusal;
+use crate::hub::unix_now;
+use crate::rooms::{Playback, RoomId};
+
+/// How long an address is good where nobody says.
+const EXPIRES_IN_S: u64 = 3600;
+
+/// What an answer holds opens a room, so nobody keeps it.
+const NO_STORE: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
+
+type NotStored<T> = ([(HeaderName, &'static str); 1], Json<T>);
+
+/// `GET /api/v1/rooms/<id>/live/play-url`
+pub(super) async fn play(
+    _: Operator,
+    State(app): State<Arc<App>>,
+    Extension(Local(local)): Extension<Local>,
+    Path(id): Path<String>,
+    query: Result<Query<wire::ExpiresIn>, QueryRejection>,
+) -> Result<NotStored<wire::PlayUrls>, Refusal> {
+    let id = room_id(&id)?;
+    let room = app.rooms.get(&id).await.map_err(refusal)?;
+    let room = room.ok_or(Refusal::NoRoom)?;
+    let expires_at_s = expires_at_s(query, app.config.play.url_max_s)?;
+    let pass = match room.playback {
+        Playback::Public => None,
+        Playback::Signed => {
+            let keys = app.play_keys.now().await;
+            Some(Pass::sign(&keys, &id, expires_at_s))
+        }
+        Playback::Private => return Err(Refusal::PlaybackDenied),
+    };
+    let urls = play_urls(&Here::of(&app, local), &app, &id, pass.as_ref());
+    Ok((NO_STORE, Json(urls)))
+}
+
+/// The second since 1970 that was asked for, by its distance.
+fn expires_at_s(
+    query: Result<Query<wire::ExpiresIn>, QueryRejection>,
+    max_s: u64,
+) -> Result<u64, Refusal> {
+    let Query(asked) = query.map_err(|error| Refusal::BadRequest(error.body_text()))?;
+    let in_s = asked.expires_in_s.unwrap_or(EXPIRES_IN_S.min(max_s));
+    if !(1..=max_s).contains(&in_s) {
+        let text = format!("expires_in_s is a whole number from 1 to {max_s}");
+        return Err(Refusal::BadRequest(text));
+    }
+    let now_s = u64::try_from(unix_now().0 / 1000).unwrap_or(0);
+    Ok(now_s + in_s)
+}
+
+fn play_urls(here: &Here, app: &App, room: &RoomId, pass: Option<&Pass>) -> wire::PlayUrls {
+    let Here { http, rtmp } = here;
+    let (config, name) = (&app.config, room.stream_name());
+    let prefix = pass.map(|pass| format!("/v/{pass}")).unwrap_or_default();
+    let query = pass.map(|pass| format!("?{}", pass.query()));
+    let query = query.unwrap_or_default();
+    let flv = config.flv.enabled;
+    // `ws` and `wss` are to `http` and `https` what their names say.
+    let ws = http.replacen("http", "ws", 1);
+    let expires_at_ms = pass.map(|pass| pass.expires_at_s().saturating_mul(1000));
+    wire::PlayUrls {
+        hls_url: (config.hls.enabled).then(|| format!("{http}{prefix}/hls/{name}/index.m3u8")),
+        flv_url: flv.then(|| format!("{http}{prefix}/flv/{name}.flv")),
+        ws_flv_url: flv.then(|| format!("{ws}{prefix}/ws/{name}.flv")),
+        rtmp_url: (config.rtmp.play).then(|| format!("{rtmp}/live/{name}{query}")),
+        watch_url: format!("{http}{prefix}/watch/{room}"),
+        expires_at_ms,
+    }
+}
+
+/// How this node is reached. What a request calls its host is its own words, and is not repeated.
+#[derive(Debug, PartialEq, Eq)]
+struct Here {
+    http: String,
+    rtmp: String,
+}
+
+impl Here {
+    fn of(app: &App, local: SocketAddr) -> Self {
+        let public = &app.config.public;
+        let rtmp = match app.rtmp_address.ip().is_unspecified() {
+            true => SocketAddr::new(local.ip(), app.rtmp_address.port()),
+            false => app.rtmp_address,
+        };
+        Self {
+            http: or(&public.http_url, || address("http", local, 80)),
+            rtmp: or(&public.rtmp_url, || address("rtmp", rtmp, 1935)),
+        }
+    }
+}
+
+fn or(configured: &str, found: impl FnOnce() -> String) -> String {
+    match configured.is_empty() {
+        true => found(),
+        false => configured.to_owned(),
+    }
+}
+
+/// With its port, unless it is the scheme's own.
+fn address(scheme: &str, at: SocketAddr, usual_port: u16) -> String {
+    // An IPv6 socket shows IPv4 callers as `::ffff:…`.
+    let at = SocketAddr::new(at.ip().to_canonical(), at.port());
+    match (at.port() == usual_port, at.ip()) {
+        (false, _) => format!("{scheme}://{at}"),
+        (true, IpAddr::V4(ip)) => format!("{scheme}://{ip}"),
+        (true, IpAddr::V6(ip)) => format!("{scheme}://[{ip}]"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_written_as_urls_have_them() {
+        for (at, expected) in [
+            ("10.0.0.1:80", "http://10.0.0.1"),
+            ("10.0.0.1:8080", "http://10.0.0.1:8080"),
+            ("[fd00::1]:80", "http://[fd00::1]"),
+            ("[fd00::1]:8080", "http://[fd00::1]:8080"),
+            ("[::ffff:10.0.0.1]:8080", "http://10.0.0.1:8080"),
+        ] {
+            let at = at.parse().expect("an address");
+            assert_eq!(address("http", at, 80), expected);
+        }
+    }
+}
