@@ -13,7 +13,7 @@ use super::rooms::room_id;
 use super::wire;
 use crate::app::App;
 use crate::error::Refusal;
-use crate::hub::{self, Described, Headers, Protocol, Quality, Stream, unix_now};
+use crate::hub::{self, Described, Headers, Protocol, Quality, Stream, Tracks, unix_now};
 
 /// `GET /api/v1/rooms/<id>/stats`
 pub(super) async fn get(
@@ -96,7 +96,9 @@ fn tenths(value: f64) -> f64 {
 /// What the metadata calls the encoder: the peer's own words, so they are cut and kept printable.
 fn encoder(headers: &Headers) -> Option<String> {
     const CHARS_MAX: usize = 100;
-    let metadata = headers.iter().find(|frame| frame.codec == Codec::Script)?;
+    let metadata = headers
+        .of(Tracks::Default)
+        .find(|frame| frame.codec == Codec::Script)?;
     let values = amf0::decode_all(&metadata.data).ok()?;
     let name = values.get(1)?.get("encoder")?.as_str()?;
     let printable = name.chars().filter(|c| !c.is_control());

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
@@ -17,7 +18,7 @@ use serde::Deserialize;
 use super::{Credential, Outflow, viewable};
 use crate::app::{App, Hangup};
 use crate::error::Refusal;
-use crate::hub::{Delivery, Item, Protocol, Stream, Subscriber, Wire};
+use crate::hub::{Delivery, Item, Protocol, Stream, Subscriber, Tracks, Wire};
 use crate::rooms::RoomId;
 
 const CONTENT_TYPE: &str = "video/x-flv";
@@ -29,15 +30,39 @@ pub(crate) struct File {
     file: String,
 }
 
+/// What a viewer may ask for behind the `?`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Asked {
+    /// `all`: every track of the stream, those beside the default ones in the multitrack tags of
+    /// Enhanced RTMP, which few players read.
+    tracks: Option<String>,
+}
+
+type MaybeAsked = Result<Query<Asked>, QueryRejection>;
+
+impl Asked {
+    fn tracks(asked: MaybeAsked) -> Result<Tracks, Refusal> {
+        let Query(asked) = asked.map_err(|error| Refusal::BadRequest(error.body_text()))?;
+        match asked.tracks.as_deref() {
+            None | Some("default") => Ok(Tracks::Default),
+            Some("all") => Ok(Tracks::All),
+            Some(_) => Err(Refusal::BadRequest("tracks is default or all".into())),
+        }
+    }
+}
+
 /// `GET /flv/room_<id>.flv`
 pub(crate) async fn over_http(
     State(app): State<Arc<App>>,
     Extension(hangup): Extension<Hangup>,
     credential: Credential,
     Path(File { file }): Path<File>,
+    asked: MaybeAsked,
 ) -> Result<Response, Refusal> {
+    let tracks = Asked::tracks(asked)?;
     let stream = named(&app, &file, &credential).await?;
-    let viewing = Viewing::start(&app, &stream, Protocol::HttpFlv, hangup);
+    let subscriber = stream.subscribe_from(Protocol::HttpFlv, hangup.0);
+    let viewing = Viewing::start(&app, Protocol::HttpFlv, subscriber.with(tracks));
     let pieces = stream::unfold(viewing, |mut viewing| async {
         let piece = viewing.next_piece().await?;
         Some((Ok::<_, std::convert::Infallible>(piece), viewing))
@@ -57,14 +82,17 @@ pub(crate) async fn over_websocket(
     Extension(hangup): Extension<Hangup>,
     credential: Credential,
     Path(File { file }): Path<File>,
+    asked: MaybeAsked,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Refusal> {
     /// A viewer has nothing to say but pings and a close.
     const MESSAGE_BYTES_MAX: usize = 4096;
+    let tracks = Asked::tracks(asked)?;
     let stream = named(&app, &file, &credential).await?;
     let upgrade = upgrade
         .map_err(|_| Refusal::BadRequest("connect to this address with a WebSocket".into()))?;
-    let viewing = Viewing::start(&app, &stream, Protocol::WebSocketFlv, hangup);
+    let subscriber = stream.subscribe_from(Protocol::WebSocketFlv, hangup.0);
+    let viewing = Viewing::start(&app, Protocol::WebSocketFlv, subscriber.with(tracks));
     let upgrade = upgrade
         .max_message_size(MESSAGE_BYTES_MAX)
         .max_frame_size(MESSAGE_BYTES_MAX);
@@ -112,17 +140,12 @@ struct Viewing {
 }
 
 impl Viewing {
-    fn start(
-        app: &Arc<App>,
-        stream: &Arc<Stream>,
-        protocol: Protocol,
-        Hangup(hangup): Hangup,
-    ) -> Self {
+    fn start(app: &Arc<App>, protocol: Protocol, subscriber: Subscriber) -> Self {
         Self {
             app: Arc::clone(app),
             protocol,
-            subscriber: stream.subscribe_from(protocol, hangup),
-            outflow: Outflow::new(app, stream, protocol),
+            outflow: Outflow::new(app, subscriber.stream(), protocol),
+            subscriber,
             pieces: VecDeque::new(),
             begun: false,
             skips_counted: 0,
@@ -163,7 +186,7 @@ impl Viewing {
                 let header = flv::file_header(gop.has_video(), gop.has_audio());
                 self.pieces.push_back(Bytes::copy_from_slice(&header));
             }
-            self.pieces.push_back(bytes(item));
+            self.pieces.push_back(bytes(item, self.subscriber.tracks()));
         }
         self.skips_counted =
             self.app
@@ -171,12 +194,12 @@ impl Viewing {
     }
 }
 
-fn bytes(item: &Item) -> Bytes {
+fn bytes(item: &Item, tracks: Tracks) -> Bytes {
     match item {
         Item::Frame(slot) => {
             slot.serialised(Wire::Flv, |frame| tags(std::iter::once(frame.clone())))
         }
-        Item::Join(gop) => gop.serialised(Wire::Flv, |gop| tags(gop.header_frames())),
+        Item::Join(gop) => gop.serialised(Wire::Flv, tracks, |gop| tags(gop.header_frames(tracks))),
     }
 }
 

@@ -5,18 +5,18 @@ use bytes::{Bytes, BytesMut};
 use isocast_media::rtmp::Media;
 use isocast_media::{Frame, flv};
 
-use crate::hub::{Item, Wire};
+use crate::hub::{Item, Tracks, Wire};
 
-pub(crate) fn bytes(item: &Item) -> Bytes {
+pub(crate) fn bytes(item: &Item, tracks: Tracks) -> Bytes {
     match item {
         Item::Frame(slot) => slot.serialised(Wire::Rtmp, |frame| {
             let mut out = BytesMut::new();
             write(frame, &mut out);
             out.freeze()
         }),
-        Item::Join(gop) => gop.serialised(Wire::Rtmp, |gop| {
+        Item::Join(gop) => gop.serialised(Wire::Rtmp, tracks, |gop| {
             let mut out = BytesMut::new();
-            gop.header_frames()
+            gop.header_frames(tracks)
                 .for_each(|frame| write(&frame, &mut out));
             out.freeze()
         }),

@@ -249,6 +249,9 @@ impl Connection {
                         tracing::debug!(peer = %self.peer, "a media message is malformed and left out");
                     }
                 }
+                Ok(Import::TooManyTracks) => {
+                    self.app.metrics.refused("ingest", "too_many_tracks");
+                }
                 Ok(Import::Revoked) => return self.say_revoked(),
                 Err(refusal) => return self.refuse(&refusal, refusal.publish_status()),
             }
@@ -314,7 +317,9 @@ impl Connection {
             };
             match delivery {
                 Delivery::Items(items) => {
-                    let pieces: Vec<_> = items.iter().map(delivery::rtmp::bytes).collect();
+                    let tracks = subscriber.tracks();
+                    let bytes = |item| delivery::rtmp::bytes(item, tracks);
+                    let pieces: Vec<_> = items.iter().map(bytes).collect();
                     tokio::select! {
                         written = self.socket.write_all_vectored(&pieces) => written?,
                         () = self.app.stop.closing() => return Err(End::Stopped),

@@ -3,8 +3,8 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use isocast_media::{Frame, MediaMs, Track};
 
-use super::Headers;
 use super::ring::Wire;
+use super::{Headers, Tracks};
 
 /// A place where viewers can join: what describes the stream there, and the first frame's place
 /// in the ring.
@@ -13,7 +13,7 @@ pub(crate) struct Gop {
     first: u64,
     start: MediaMs,
     headers: Headers,
-    serialised: [OnceLock<Bytes>; Wire::COUNT],
+    serialised: [[OnceLock<Bytes>; Tracks::COUNT]; Wire::COUNT],
 }
 
 impl Gop {
@@ -45,8 +45,8 @@ impl Gop {
 
     /// Metadata and configurations, these stamped with the time of this GOP's first frame. Metadata
     /// is at time 0, where alone ffmpeg takes it for a description and not for a track of text.
-    pub(crate) fn header_frames(&self) -> impl Iterator<Item = Frame> {
-        self.headers.iter().map(|frame| Frame {
+    pub(crate) fn header_frames(&self, tracks: Tracks) -> impl Iterator<Item = Frame> {
+        self.headers.of(tracks).map(|frame| Frame {
             dts: match frame.track() {
                 Track::Data => MediaMs(0),
                 Track::Video | Track::Audio => self.start,
@@ -55,9 +55,15 @@ impl Gop {
         })
     }
 
-    /// The header frames as `wire` carries them: made by `write` at first need, once for all.
-    pub(crate) fn serialised(&self, wire: Wire, write: impl FnOnce(&Self) -> Bytes) -> Bytes {
-        self.serialised[wire as usize]
+    /// The header frames of these tracks as `wire` carries them: made by `write` at first need, once
+    /// for all.
+    pub(crate) fn serialised(
+        &self,
+        wire: Wire,
+        tracks: Tracks,
+        write: impl FnOnce(&Self) -> Bytes,
+    ) -> Bytes {
+        self.serialised[wire as usize][tracks as usize]
             .get_or_init(|| write(self))
             .clone()
     }

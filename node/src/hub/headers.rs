@@ -1,14 +1,34 @@
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use isocast_media::codec::{self, Description};
 use isocast_media::{Codec, Frame, Kind, Track};
 
-/// What describes a stream: its newest metadata and configurations, in the order to send them,
-/// and what its frames say of themselves.
+/// Which of a stream's tracks a viewer gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tracks {
+    /// One video and one audio track, as every player can play them.
+    Default,
+    All,
+}
+
+impl Tracks {
+    pub(super) const COUNT: usize = 2;
+
+    pub(crate) fn include(self, track_id: u8) -> bool {
+        self == Self::All || track_id == DEFAULT
+    }
+}
+
+/// The id of the default tracks.
+const DEFAULT: u8 = 0;
+
+/// What describes a stream: its newest metadata and the configurations of its tracks, and what
+/// their frames say of themselves.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Headers {
     metadata: Option<Frame>,
-    video: Header,
-    audio: Header,
+    tracks: BTreeMap<(Track, u8), Header>,
 }
 
 /// A track, as far as it is known.
@@ -30,16 +50,24 @@ pub(crate) struct Described {
 }
 
 impl Headers {
-    /// Keeps what describes the stream; false where it said so already.
+    /// Keeps what describes the stream; false where it said so already, or where it describes
+    /// another codec than the track has.
     pub(super) fn keep(&mut self, frame: &Frame) -> bool {
-        let place = match self.of(frame.track()) {
-            None => &mut self.metadata,
-            Some(header) => {
-                header.turn_to(frame.codec);
-                match frame.kind {
-                    Kind::Metadata => &mut header.metadata,
-                    Kind::Config | Kind::Media { .. } => &mut header.config,
+        let place = match (frame.track(), frame.kind) {
+            (Track::Data, _) => &mut self.metadata,
+            (_, Kind::Metadata) => {
+                let header = self.header(frame);
+                // ffmpeg tells the colours of every track as if they were the default one's. To
+                // players that do not know that codec they are broken frames.
+                if *header.codec.get_or_insert(frame.codec) != frame.codec {
+                    return false;
                 }
+                &mut header.metadata
+            }
+            (_, Kind::Config | Kind::Media { .. }) => {
+                let header = self.header(frame);
+                header.turn_to(frame.codec);
+                &mut header.config
             }
         };
         let same = |known: &Frame| known.data == frame.data;
@@ -47,50 +75,45 @@ impl Headers {
             return false;
         }
         *place = Some(frame.clone());
-        if frame.kind == Kind::Config
-            && let Some(header) = self.of(frame.track())
-        {
-            header.first = None;
+        if frame.kind == Kind::Config {
+            self.header(frame).first = None;
         }
         true
     }
 
     /// Learns from a media frame what its configuration leaves out, or has no place for.
     pub(super) fn see(&mut self, frame: &Frame) {
-        let Some(header) = self.of(frame.track()).filter(|_| frame.is_key()) else {
+        if !frame.is_key() {
             return;
-        };
+        }
+        let header = self.header(frame);
         header.turn_to(frame.codec);
         let start =
             || Bytes::copy_from_slice(frame.data.get(..codec::FIRST_BYTES).unwrap_or(&frame.data));
         header.first.get_or_insert_with(start);
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Frame> {
-        let (video, audio) = (&self.video, &self.audio);
-        let tracks = [
-            &video.config,
-            &video.metadata,
-            &audio.config,
-            &audio.metadata,
-        ];
-        self.metadata.iter().chain(tracks.into_iter().flatten())
+    /// What describes these tracks, in the order to send it.
+    pub(crate) fn of(&self, tracks: Tracks) -> impl Iterator<Item = &Frame> {
+        let wanted = self
+            .tracks
+            .iter()
+            .filter(move |((_, id), _)| tracks.include(*id));
+        let frames = wanted.flat_map(|(_, header)| [&header.config, &header.metadata]);
+        self.metadata.iter().chain(frames.flatten())
     }
 
-    /// What the video or audio is coded as; `None` where there is none yet.
+    /// What the default video or audio is coded as; `None` where there is none yet.
     pub(crate) fn codec(&self, track: Track) -> Option<Codec> {
-        match track {
-            Track::Video => self.video.codec,
-            Track::Audio => self.audio.codec,
-            Track::Data => None,
-        }
+        self.tracks.get(&(track, DEFAULT))?.codec
     }
 
-    /// What viewers can be told of the tracks.
+    /// What viewers can be told of the default tracks.
     pub(crate) fn described(&self) -> Described {
         let mut described = Described::default();
-        for header in [&self.video, &self.audio] {
-            match header.describe() {
+        for track in [Track::Video, Track::Audio] {
+            let header = self.tracks.get(&(track, DEFAULT));
+            match header.and_then(Header::describe) {
                 Some(Description::Video(video)) => described.video = Some(video),
                 Some(Description::Audio(audio)) => described.audio = Some(audio),
                 None => {}
@@ -99,12 +122,9 @@ impl Headers {
         described
     }
 
-    fn of(&mut self, track: Track) -> Option<&mut Header> {
-        match track {
-            Track::Video => Some(&mut self.video),
-            Track::Audio => Some(&mut self.audio),
-            Track::Data => None,
-        }
+    fn header(&mut self, frame: &Frame) -> &mut Header {
+        let key = (frame.track(), frame.track_id);
+        self.tracks.entry(key).or_default()
     }
 }
 
@@ -157,7 +177,11 @@ mod tests {
         headers.see(&frame(Codec::Mp3, KEY, MP3_MONO));
         assert_eq!(headers.codec(Track::Audio), Some(Codec::Mp3));
         assert_eq!(rate(&headers), Some(44_100));
-        assert_eq!(headers.iter().count(), 0, "there is nothing to send");
+        assert_eq!(
+            headers.of(Tracks::All).count(),
+            0,
+            "there is nothing to send"
+        );
     }
 
     #[test]
@@ -170,7 +194,11 @@ mod tests {
         headers.see(&frame(Codec::Mp3, KEY, MP3_MONO));
         assert_eq!(headers.codec(Track::Audio), Some(Codec::Mp3));
         assert_eq!(rate(&headers), Some(48_000));
-        assert_eq!(headers.iter().count(), 0, "AAC's configuration is gone");
+        assert_eq!(
+            headers.of(Tracks::All).count(),
+            0,
+            "AAC's configuration is gone"
+        );
     }
 
     #[test]
@@ -196,7 +224,7 @@ mod tests {
             let colours = frame(Codec::Vp9, Kind::Metadata, colours);
             assert_eq!(headers.keep(&colours), is_new);
         }
-        let sent: Vec<_> = headers.iter().map(|frame| frame.kind).collect();
+        let sent: Vec<_> = headers.of(Tracks::All).map(|frame| frame.kind).collect();
         assert_eq!(sent, [Kind::Config, Kind::Metadata]);
         assert!(headers.described().video.is_some());
     }

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(crate) use gop::Gop;
-pub(crate) use headers::{Described, Headers};
+pub(crate) use headers::{Described, Headers, Tracks};
 pub(crate) use meter::Quality;
 pub(crate) use publisher::Publisher;
 pub(crate) use ring::{Slot, Wire};

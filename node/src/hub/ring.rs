@@ -64,7 +64,7 @@ pub(super) struct Ring {
     headers: Headers,
     next_sequence: u64,
     end_bytes: u64,
-    /// Video frames of the present publisher are awaited: until its first key frame comes.
+    /// Of the present publisher's default video track the first key frame is awaited.
     awaits_key: bool,
     video_seen: bool,
 }
@@ -96,7 +96,7 @@ impl Ring {
             if !self.headers.keep(&frame) {
                 return false;
             }
-        } else if frame.track() == Track::Video {
+        } else if frame.track() == Track::Video && frame.track_id == 0 {
             self.video_seen = true;
             self.awaits_key &= !frame.is_key();
             if self.awaits_key {
@@ -128,8 +128,9 @@ impl Ring {
         self.gops.clear();
     }
 
+    /// Viewers of all tracks join where those of the default one do.
     fn starts_gop(&self, frame: &Frame) -> bool {
-        if !frame.is_key() {
+        if !frame.is_key() || frame.track_id != 0 {
             return false;
         }
         if frame.track() == Track::Video {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::ring::cost;
 use super::seat::Seat;
 use super::stream::{Head, Inner, State, Stream};
-use super::{Gop, Slot};
+use super::{Gop, Slot, Tracks};
 
 /// How a viewer receives a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -112,6 +112,7 @@ const SKIPS_WITHIN: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Subscriber {
     viewer: Viewer,
+    tracks: Tracks,
     head: watch::Receiver<Head>,
     /// [`Head::dismissals`] when it came.
     dismissals: u32,
@@ -127,6 +128,7 @@ impl Subscriber {
         let dismissals = head.borrow().dismissals;
         Self {
             viewer,
+            tracks: Tracks::Default,
             head,
             dismissals,
             cursor: None,
@@ -134,6 +136,15 @@ impl Subscriber {
             skips: VecDeque::new(),
             skips_total: 0,
         }
+    }
+
+    /// The same, for these tracks.
+    pub(crate) fn with(self, tracks: Tracks) -> Self {
+        Self { tracks, ..self }
+    }
+
+    pub(crate) fn tracks(&self) -> Tracks {
+        self.tracks
     }
 
     pub(crate) fn stream(&self) -> &Arc<Stream> {
@@ -201,15 +212,18 @@ impl Subscriber {
         let first = (*cursor).max(inner.ring.first_sequence());
         let mut taken = 0;
         let mut bytes = 0;
-        for slot in inner.ring.from(first).take(ITEMS_MAX) {
-            bytes += cost(&slot.frame);
-            if taken > 0 && bytes > ITEMS_BYTES_MAX {
-                break;
+        *cursor = first;
+        for slot in inner.ring.from(first) {
+            if self.tracks.include(slot.frame.track_id) {
+                bytes += cost(&slot.frame);
+                if taken == ITEMS_MAX || taken > 0 && bytes > ITEMS_BYTES_MAX {
+                    break;
+                }
+                items.push(Item::Frame(Arc::clone(slot)));
+                taken += 1;
             }
-            items.push(Item::Frame(Arc::clone(slot)));
-            taken += 1;
+            *cursor += 1;
         }
-        *cursor = first + taken;
         self.viewer.seat.came(*cursor, now);
         debug_assert!(*cursor <= inner.ring.next_sequence());
         (!items.is_empty()).then_some(Delivery::Items(items))

@@ -13,6 +13,7 @@ mod life;
 mod properties;
 mod ring;
 mod seats;
+mod tracks;
 mod viewers;
 
 const LIMITS: Limits = Limits {

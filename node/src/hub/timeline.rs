@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use isocast_media::{Frame, MediaMs, Track};
@@ -24,14 +24,16 @@ const RECENT_MAX: usize = 3000;
 /// to, and the gap by the wall clock lies between.
 #[derive(Debug, Default)]
 pub(super) struct Timeline {
-    video: Option<Clock>,
-    audio: Option<Clock>,
+    clocks: BTreeMap<TrackKey, Clock>,
     /// The furthest room time, and when it was placed.
     head: Option<(MediaMs, Instant)>,
     /// Key and size of frames placed lately: a new publisher that sends them again is the same source.
     recent: VecDeque<Carried>,
     last_break: Option<Instant>,
 }
+
+/// Tracks of a kind are numbered apart.
+type TrackKey = (Track, u8);
 
 /// One track's source clock.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +48,7 @@ struct Clock {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Carried {
-    track: Track,
+    track: TrackKey,
     source: MediaMs,
     len: usize,
 }
@@ -65,7 +67,7 @@ pub(super) enum Place {
 impl Timeline {
     /// A new publisher: its first timestamps decide whether its clock is the known one.
     pub(super) fn restart(&mut self) {
-        for clock in [&mut self.video, &mut self.audio].into_iter().flatten() {
+        for clock in self.clocks.values_mut() {
             clock.stale = true;
         }
     }
@@ -76,8 +78,8 @@ impl Timeline {
     }
 
     pub(super) fn place(&mut self, frame: &Frame, now: Instant) -> Place {
-        let track = frame.track();
-        if track == Track::Data || !frame.is_media() {
+        let track = (frame.track(), frame.track_id);
+        if frame.track() == Track::Data || !frame.is_media() {
             // A description has no time of its own: it stands where the stream has come to.
             let time = self.head.map_or(MediaMs(ORIGIN_MS), |(time, _)| time);
             return Place::At {
@@ -90,7 +92,7 @@ impl Timeline {
             source: frame.dts,
             len: frame.data.len(),
         };
-        let known = *self.clock(track);
+        let known = self.clocks.get(&track).copied();
         let (offset_ms, discontinuity) = match known {
             Some(clock) if self.goes_on(&clock, carried, now) => {
                 if clock.stale && frame.dts <= clock.last_source {
@@ -107,12 +109,13 @@ impl Timeline {
         if let Some(clock) = known {
             time = time.max(clock.last_room);
         }
-        *self.clock(track) = Some(Clock {
+        let clock = Clock {
             offset_ms,
             last_source: frame.dts,
             last_room: time,
             stale: false,
-        });
+        };
+        self.clocks.insert(track, clock);
         let furthest = self.head.map_or(time, |(head, _)| head.max(time));
         self.head = Some((furthest, now));
         self.remember(carried);
@@ -131,25 +134,22 @@ impl Timeline {
         plausible && (!clock.stale || step_ms > 0 || self.recent.contains(&next))
     }
 
-    /// Joins a clock: to the other track's, where both show about the same time, else to the end
-    /// of what was carried. True where that breaks the timeline: of two tracks that jump together
-    /// only the first does, and a track that is new beside another has nothing to break with.
-    fn new_offset(&mut self, track: Track, first: MediaMs, now: Instant) -> (i64, bool) {
-        let other = match track {
-            Track::Video => self.audio,
-            _ => self.video,
-        };
+    /// Joins a clock: to another track's, where both show about the same time, else to the end of
+    /// what was carried. True where that breaks the timeline: of tracks that jump together only the
+    /// first does, and a track that is new beside another has nothing to break with.
+    fn new_offset(&mut self, track: TrackKey, first: MediaMs, now: Instant) -> (i64, bool) {
         let Some((head, _)) = self.head else {
             return (MediaMs(ORIGIN_MS) - first, false);
         };
-        let other = other.filter(|other| !other.stale);
-        if let Some(other) = other {
-            let by_other = first + other.offset_ms;
-            if (by_other - head).abs() <= RESEND_MS {
-                return (other.offset_ms, false);
-            }
+        let is_fresh = |&(key, clock): &(&TrackKey, &Clock)| *key != track && !clock.stale;
+        let others = || self.clocks.iter().filter(is_fresh);
+        let mut offsets = others().map(|(_, clock)| clock.offset_ms);
+        if let Some(offset_ms) =
+            offsets.find(|offset_ms| (first + *offset_ms - head).abs() <= RESEND_MS)
+        {
+            return (offset_ms, false);
         }
-        let breaks = other.is_none() || self.clock(track).is_some();
+        let breaks = others().next().is_none() || self.clocks.contains_key(&track);
         (head + self.gap_ms(now).clamp(1, GAP_MS_MAX) - first, breaks)
     }
 
@@ -176,13 +176,6 @@ impl Timeline {
         };
         while self.recent.len() > RECENT_MAX || self.recent.front().is_some_and(too_old) {
             self.recent.pop_front();
-        }
-    }
-
-    fn clock(&mut self, track: Track) -> &mut Option<Clock> {
-        match track {
-            Track::Video => &mut self.video,
-            _ => &mut self.audio,
         }
     }
 }

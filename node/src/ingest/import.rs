@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use isocast_media::codec;
@@ -16,6 +17,7 @@ pub(crate) struct Importer {
     publisher: Publisher,
     /// One clock for all tracks: RTMP's timestamps are of the connection, not of a track.
     clock: Unwrapper,
+    tracks: BTreeSet<(Track, u8)>,
     pictures: Pictures,
 }
 
@@ -27,6 +29,8 @@ pub(crate) enum Import {
     Sent,
     /// It is not what its type says; the stream goes on without it.
     Malformed,
+    /// It is of one track more than are carried; the stream goes on without it.
+    TooManyTracks,
     /// Another publisher has the room.
     Revoked,
 }
@@ -36,6 +40,7 @@ impl Importer {
         Self {
             publisher,
             clock: Unwrapper::default(),
+            tracks: BTreeSet::new(),
             pictures: Pictures::default(),
         }
     }
@@ -65,11 +70,10 @@ impl Importer {
         if is_config && codec::describe(frame.codec, Some(&frame.data), None).is_none() {
             return Ok(Import::Malformed);
         }
-        // The hub knows one track of a kind.
-        if frame.track_id != 0 {
-            return Ok(Import::Empty);
+        if !self.knows(&frame) {
+            return Ok(Import::TooManyTracks);
         }
-        if frame.track() == Track::Video && frame.is_media() {
+        if frame.track() == Track::Video && frame.is_media() && frame.track_id == 0 {
             self.pictures.see(frame.is_key(), now)?;
         }
         Ok(match self.publisher.push(frame, now) {
@@ -77,7 +81,19 @@ impl Importer {
             Err(_) => Import::Revoked,
         })
     }
+
+    /// Whether the frame's track is one of those carried: the first that came.
+    fn knows(&mut self, frame: &Frame) -> bool {
+        let track = (frame.track(), frame.track_id);
+        let same_kind = |known: &&(Track, u8)| known.0 == track.0;
+        self.tracks.contains(&track)
+            || self.tracks.iter().filter(same_kind).count() < TRACKS_MAX
+                && self.tracks.insert(track)
+    }
 }
+
+/// Tracks of a kind that are carried: a ladder of renditions, a dozen languages.
+const TRACKS_MAX: usize = 16;
 
 /// Video that has had no key frame for so long is worth a warning; nobody can join it.
 const KEY_FRAME_LATE: Duration = Duration::from_secs(20);
@@ -221,6 +237,31 @@ mod tests {
         }
         let speex = importer.take(media(Audio, 0, b"\xbf\xff\xfb"), Instant::now());
         assert_eq!(speex, unsupported("Speex"));
+    }
+
+    #[test]
+    fn sixteen_tracks_of_a_kind_are_carried() {
+        let hub = hub();
+        let (mut importer, _stream) = publish(&hub, 1);
+        let now = Instant::now();
+        let mut take = |track, body: Vec<u8>| {
+            let body = body.into();
+            importer.take(
+                Media {
+                    track,
+                    timestamp: 0,
+                    body,
+                },
+                now,
+            )
+        };
+        let mp3 = |id: u8| [&b"\x95\x01.mp3"[..], &[id, 0xFF]].concat();
+        for id in 1..=16 {
+            assert_eq!(take(Audio, mp3(id)), Ok(Import::Sent), "track {id}");
+        }
+        assert_eq!(take(Audio, mp3(17)), Ok(Import::TooManyTracks));
+        assert_eq!(take(Audio, mp3(3)), Ok(Import::Sent));
+        assert_eq!(take(Video, KEY.to_vec()), Ok(Import::Sent));
     }
 
     #[tokio::test]

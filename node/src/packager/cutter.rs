@@ -2,7 +2,7 @@ use isocast_media::hls::{Segment, Segmenter, SegmenterConfig};
 use isocast_media::{Frame, UnixMs};
 
 use super::Channel;
-use crate::hub::{Delivery, Item, Slot, Subscriber, unix_now};
+use crate::hub::{Delivery, Item, Slot, Subscriber, Tracks, unix_now};
 
 /// Cuts a stream into its channel until the stream is gone.
 pub(super) async fn run(mut subscriber: Subscriber, channel: &Channel, config: SegmenterConfig) {
@@ -54,7 +54,8 @@ impl<'a> Cutter<'a> {
                     self.add(cut);
                 }
                 self.joined = true;
-                gop.header_frames().for_each(|frame| self.push(&frame));
+                gop.header_frames(Tracks::Default)
+                    .for_each(|frame| self.push(&frame));
             }
             Item::Frame(slot) => self.take_frame(slot),
         }

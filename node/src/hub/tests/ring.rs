@@ -150,7 +150,7 @@ fn what_describes_the_stream_is_told_once_and_again_by_a_new_publisher() {
         assert_eq!(ring.push(frame, 1, false), expected, "row {row}");
     }
     ring.restart();
-    assert_eq!(ring.headers().iter().count(), 0);
+    assert_eq!(ring.headers().of(Tracks::All).count(), 0);
     assert!(ring.push(config(Codec::Avc, b"a"), 2, false));
 }
 

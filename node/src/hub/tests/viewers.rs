@@ -18,7 +18,7 @@ fn a_viewer_joins_at_the_newest_gop_with_headers_of_its_time() {
         unreachable!()
     };
     let headers: Vec<_> = gop
-        .header_frames()
+        .header_frames(Tracks::Default)
         .map(|it| (it.codec, it.dts, it.data))
         .collect();
     let at = MediaMs(1080);
@@ -60,9 +60,12 @@ fn viewers_share_the_very_same_bytes_and_each_has_its_own_place() {
     let serialise = |items: &[Item]| -> Vec<*const u8> {
         let pointer = |item: &Item| {
             let bytes = match item {
-                Item::Join(gop) => gop.serialised(Wire::Flv, |gop| {
+                Item::Join(gop) => gop.serialised(Wire::Flv, Tracks::Default, |gop| {
                     written.set(written.get() + 1);
-                    Bytes::from(format!("{} headers", gop.header_frames().count()))
+                    Bytes::from(format!(
+                        "{} headers",
+                        gop.header_frames(Tracks::Default).count()
+                    ))
                 }),
                 Item::Frame(slot) => slot.serialised(Wire::Flv, |frame| {
                     written.set(written.get() + 1);
