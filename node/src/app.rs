@@ -18,6 +18,7 @@ use crate::outbound;
 use crate::packager::Packager;
 use crate::registry::Registry;
 use crate::rooms::{self, Rooms};
+use crate::webhooks::Webhooks;
 
 #[derive(Debug)]
 pub(crate) struct App {
@@ -33,6 +34,7 @@ pub(crate) struct App {
     #[allow(dead_code)]
     pub outbound: outbound::Http,
     pub load: Load,
+    pub webhooks: Webhooks,
     pub api_token: Token,
     /// For the admin API, on the internal port.
     pub admin_token: Token,

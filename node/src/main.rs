@@ -13,13 +13,14 @@ mod ingest;
 mod load;
 mod log;
 mod metrics;
-// Its callers are not there yet.
-#[allow(dead_code, unused_imports)]
+// Key sets and pushed streams will be called for, too.
+#[allow(dead_code)]
 mod outbound;
 mod packager;
 mod registry;
 mod rooms;
 mod run;
+mod webhooks;
 
 fn main() -> std::process::ExitCode {
     cli::main(std::env::args_os(), std::env::vars_os(), run::run)

@@ -51,6 +51,11 @@ pub(crate) struct KindLabel {
     pub kind: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ResultLabel {
+    pub result: &'static str,
+}
+
 /// All series. Labels are constants and route patterns, so their number is bounded.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -71,6 +76,8 @@ pub(crate) struct Metrics {
     pub overload_level: Gauge,
     /// Bytes sent over all protocols; no series of its own, for it is the sum of others.
     pub egress_bytes: Counter,
+    /// What became of webhooks.
+    pub webhooks: Family<ResultLabel, Counter>,
     refusals: Family<RefusalLabels, Counter>,
     refusals_logged: Mutex<HashMap<RefusalLabels, Instant>>,
 }
@@ -98,6 +105,7 @@ impl Metrics {
             pressure_ratio: Family::default(),
             overload_level: Gauge::default(),
             egress_bytes: Counter::default(),
+            webhooks: Family::default(),
             refusals: Family::default(),
             refusals_logged: Mutex::default(),
         };
@@ -179,6 +187,12 @@ impl Metrics {
             "overload_level",
             "0: open, 1: no new viewers, 2: shedding slow viewers, 3: no new publishers",
             &self.overload_level,
+        );
+        add(
+            to,
+            "webhooks",
+            "Webhooks by what became of them",
+            &self.webhooks,
         );
         add(
             to,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use isocast_access::Keyring;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::api;
 use crate::app::{App, Stop};
-use crate::config::{Config, Loaded};
+use crate::config::{Config, HttpUrl, Loaded};
 use crate::data::{Folder, KeyringFile, Lock, NodeFile, Reread, Token, TokenFile};
 use crate::edge::{self, Caps, Connected};
 use crate::hub::{self, Hub};
@@ -24,6 +24,7 @@ use crate::outbound::{self, Dialler};
 use crate::packager::Packager;
 use crate::registry;
 use crate::rooms::{self, KeyHasher, Sqlite};
+use crate::webhooks::{HttpCarrier, Secrets, Webhooks};
 
 /// A room command holds the data folder for a moment; another node holds it for long.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
@@ -53,12 +54,23 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
     let store = Sqlite::open(&lock.folder().rooms_file(), KeyHasher::new(lock.secret()?)).await?;
     let store = Arc::new(store);
     let metrics = Metrics::new();
-    let dialler = dialler(&config, &metrics)?;
+    let http = outbound::Http::new(dialler(&config, &metrics)?);
+    let (stop, tasks) = (Stop::default(), TaskTracker::new());
+    let webhooks = match webhook_carrier(&config, &lock, http.clone())? {
+        Some(carrier) => Webhooks::new(
+            config.node.id.clone(),
+            config.webhooks.events.clone(),
+            carrier,
+            metrics.webhooks.clone(),
+            stop.clone(),
+            tasks.clone(),
+        ),
+        None => Webhooks::default(),
+    };
     let listeners = Listeners::bind(&config).await?;
     // From here on a signal ends the node in order.
     let signals = Signals::new()?;
 
-    let tasks = TaskTracker::new();
     let app = Arc::new(App {
         node_id: config.node.id.clone(),
         known_rooms: rooms::Cache::new(store.clone()),
@@ -67,13 +79,14 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
         hub: Arc::new(Hub::new(hub_limits(&config))),
         packager: Packager::new(config.hls.clone(), tasks.clone()),
         metrics,
-        outbound: outbound::Http::new(Arc::clone(&dialler)),
+        outbound: http,
         load: Load::default(),
         api_token: opened.api_token,
         admin_token: opened.admin_token,
         play_keys: opened.play_keys,
         rtmp_address: listeners.rtmp.local_addr()?,
-        stop: Stop::default(),
+        stop,
+        webhooks,
         config,
     });
     lock.announce(&listeners.node_file()?)?;
@@ -138,6 +151,29 @@ pub(crate) fn hub_limits(config: &Config) -> hub::Limits {
         lag_ms_max: i64::try_from(config.hub.viewer_lag_ms_max).unwrap_or(i64::MAX),
         streams_max: config.limits.streams_max,
     }
+}
+
+/// Where webhooks go; `None` where they are not configured.
+fn webhook_carrier(
+    config: &Config,
+    lock: &Lock,
+    http: outbound::Http,
+) -> anyhow::Result<Option<HttpCarrier>> {
+    if config.webhooks.url.is_empty() {
+        return Ok(None);
+    }
+    let url =
+        HttpUrl::parse(&config.webhooks.url).map_err(|wrong| anyhow!("webhooks.url: {wrong}"))?;
+    let file = lock.folder().webhook_secret(&config.webhooks.secret_file);
+    let secrets = lock.tokens(&file).context("webhooks.secret_file")?;
+    for path in lock.folder().exposed(&[file.path()]) {
+        tracing::warn!(path = %path.display(), "others on this machine can read this secret; make it mode 0600");
+    }
+    Ok(Some(HttpCarrier::new(
+        http,
+        url,
+        Secrets::new(file, secrets),
+    )))
 }
 
 pub(crate) fn dialler(config: &Config, metrics: &Metrics) -> anyhow::Result<Arc<Dialler>> {
@@ -255,6 +291,7 @@ async fn tick(app: Arc<App>) {
         }
         let now = Instant::now();
         app.hub.tick(now);
+        app.webhooks.look(&app.hub, &app.packager);
         for _ in 0..app.hub.send_away_stalled(now, stall) {
             app.metrics.refused("viewer", "stalled");
         }
@@ -271,6 +308,7 @@ async fn drain(app: &App, tasks: &TaskTracker, patience: Duration) {
         sleep(patience).await;
         app.stop.close();
         app.hub.end_all();
+        app.webhooks.look(&app.hub, &app.packager);
         app.stop.close_listeners();
         tasks.close();
         tasks.wait().await;

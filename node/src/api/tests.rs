@@ -24,6 +24,7 @@ use crate::registry;
 use crate::rooms::memory::Memory;
 use crate::rooms::{self, NewRoom, OnConflict, Playback, PublishKey, RoomId, Rooms};
 use crate::run;
+use crate::webhooks::Webhooks;
 
 mod admin;
 mod play;
@@ -79,6 +80,7 @@ impl Node {
             metrics,
             outbound: outbound::Http::new(dialler),
             load: crate::load::Load::default(),
+            webhooks: Webhooks::default(),
             api_token: token("api", TOKEN),
             admin_token: token("admin", ADMIN_TOKEN),
             play_keys: Reread::open(|| Ok(play_keys())).unwrap(),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::schema::{Format, Key, Kind};
 use super::written::Written;
-use super::{Config, Error, Network, Place};
+use super::{Config, Error, EventKind, HttpUrl, Network, Place};
 
 /// What is wrong with a value and what is allowed, and which item of a list it is (from 0).
 #[derive(Debug, PartialEq)]
@@ -63,6 +63,8 @@ fn fits(format: Format, text: &str) -> bool {
         Format::SocketAddress => text.parse::<SocketAddr>().is_ok(),
         Format::Network => text.parse::<Network>().is_ok(),
         Format::Address(schemes) => text.is_empty() || is_address(schemes, text),
+        Format::HttpUrl => text.is_empty() || HttpUrl::parse(text).is_ok(),
+        Format::EventKind => EventKind::named(text).is_some(),
     }
 }
 
@@ -110,6 +112,13 @@ pub(super) fn allowed(kind: &Kind) -> String {
         Kind::Text(Format::Network) => {
             "an IP address or a network such as 10.0.0.0/8, without bits beyond its prefix"
                 .to_owned()
+        }
+        Kind::Text(Format::HttpUrl) => {
+            "an https:// or http:// URL without user name and password, or nothing".to_owned()
+        }
+        Kind::Text(Format::EventKind) => {
+            let words = EventKind::ALL.map(EventKind::as_str);
+            format!("one of {}", words.join(", "))
         }
         Kind::List(format) => format!("a list; each item is {}", allowed(&Kind::Text(*format))),
     }

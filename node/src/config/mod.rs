@@ -17,6 +17,7 @@
 mod check;
 mod error;
 mod file;
+mod http_url;
 mod layers;
 mod network;
 mod schema;
@@ -32,6 +33,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub(crate) use error::{Error, Place, one_line};
+pub(crate) use http_url::HttpUrl;
 pub(crate) use network::Network;
 pub(crate) use settings::*;
 pub(crate) use table::table;

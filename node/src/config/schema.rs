@@ -50,6 +50,9 @@ pub(super) enum Format {
     Network,
     /// Where one of these schemes is reached, or nothing.
     Address(&'static [&'static str]),
+    /// Or nothing.
+    HttpUrl,
+    EventKind,
 }
 
 impl Format {
@@ -60,6 +63,8 @@ impl Format {
             "file" => Some(Self::File),
             "node-id" => Some(Self::NodeId),
             "socket-address" => Some(Self::SocketAddress),
+            "http-url" => Some(Self::HttpUrl),
+            "event-kind" => Some(Self::EventKind),
             "network" => Some(Self::Network),
             "http-address" => Some(Self::Address(&["http", "https"])),
             "rtmp-address" => Some(Self::Address(&["rtmp", "rtmps"])),

@@ -22,6 +22,7 @@ pub(crate) struct Config {
     pub listen: Listen,
     pub proxies: Proxies,
     pub network: Outbound,
+    pub webhooks: Webhooks,
     pub api: Api,
     pub admin: Admin,
     pub public: Public,
@@ -44,6 +45,7 @@ impl Default for Config {
             listen: Listen::default(),
             proxies: Proxies::default(),
             network: Outbound::default(),
+            webhooks: Webhooks::default(),
             api: Api::default(),
             admin: Admin::default(),
             public: Public::default(),
@@ -126,6 +128,63 @@ pub(crate) struct Outbound {
     /// PEM file with authorities that are trusted beside the public ones to say who a called server is. Empty: none.
     #[schemars(extend("format" = "file"))]
     pub ca_file: PathBuf,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Webhooks {
+    /// URL that is told of what happens to rooms: `https`, or `http` to an address in `network.allow_addresses`. Empty: none is.
+    #[schemars(extend("format" = "http-url"))]
+    pub url: String,
+    /// File with the secret that signs webhooks, read again for each; with two lines, both sign. Empty: `webhook-secret` in the data folder, made by the first start that needs it.
+    #[schemars(extend("format" = "file"))]
+    pub secret_file: PathBuf,
+    /// What is told: publish, unpublish, first_viewer, last_viewer.
+    #[schemars(with = "Vec<String>", extend("format" = "event-kind"))]
+    pub events: Vec<EventKind>,
+}
+
+impl Default for Webhooks {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            secret_file: PathBuf::new(),
+            events: EventKind::ALL.to_vec(),
+        }
+    }
+}
+
+/// What can happen to a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EventKind {
+    Publish,
+    Unpublish,
+    FirstViewer,
+    LastViewer,
+}
+
+impl EventKind {
+    pub(crate) const ALL: [Self; 4] = [
+        Self::Publish,
+        Self::Unpublish,
+        Self::FirstViewer,
+        Self::LastViewer,
+    ];
+
+    /// The word as the configuration writes it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Unpublish => "unpublish",
+            Self::FirstViewer => "first_viewer",
+            Self::LastViewer => "last_viewer",
+        }
+    }
+
+    pub(crate) fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -93,6 +93,14 @@ impl Lock {
         Ok(())
     }
 
+    /// The tokens of a file that may hold two; the first call makes a file of the folder.
+    pub(crate) fn tokens(&self, file: &TokenFile) -> Result<Vec<Secret<String>>, Error> {
+        if file.is_ours && !file.path().exists() {
+            self.token(file)?;
+        }
+        file.read_lines()
+    }
+
     /// The secret under which publish keys are hashed; the first call on a folder makes it.
     pub(crate) fn secret(&self) -> Result<Secret<[u8; 32]>, Error> {
         let path = self.folder.file(SECRET);

@@ -6,6 +6,7 @@
 //! | `api-token` | the API token, made by the first start; unused where `api.token_file` names another |
 //! | `admin-token` | the same for the admin API and `admin.token_file` |
 //! | `play-secret` | the keyring that signs addresses for viewers, made by the first start; unused where `play.secret_file` names another |
+//! | `webhook-secret` | what webhooks are signed with; unused where `webhooks.secret_file` names another |
 //! | `secret` | 32 bytes in hex, under which publish keys are hashed |
 //! | `node.json` | the running node's process and addresses |
 //! | `rooms.sqlite` | the rooms |
@@ -40,6 +41,7 @@ use crate::rooms::RoomId;
 const API_TOKEN: &str = "api-token";
 const ADMIN_TOKEN: &str = "admin-token";
 const PLAY_SECRET: &str = "play-secret";
+const WEBHOOK_SECRET: &str = "webhook-secret";
 const SECRET: &str = "secret";
 const NODE: &str = "node.json";
 const ROOMS: &str = "rooms.sqlite";
@@ -103,6 +105,11 @@ impl Folder {
     /// The same for the admin API.
     pub(crate) fn admin_token(&self, configured: &Path) -> TokenFile {
         self.token_file(ADMIN_TOKEN, configured)
+    }
+
+    /// The same for what webhooks are signed with.
+    pub(crate) fn webhook_secret(&self, configured: &Path) -> TokenFile {
+        self.token_file(WEBHOOK_SECRET, configured)
     }
 
     fn token_file(&self, name: &str, configured: &Path) -> TokenFile {

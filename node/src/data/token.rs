@@ -34,9 +34,7 @@ impl TokenFile {
             return Ok(None);
         };
         let token = text.reveal().trim();
-        let is_token =
-            (16..=256).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic());
-        if is_token {
+        if is_token(token) {
             return Ok(Some(Secret::new(token.to_owned())));
         }
         let what = match self.is_ours {
@@ -53,12 +51,29 @@ impl TokenFile {
         self.read()?.ok_or_else(|| self.error("is missing"))
     }
 
+    /// The tokens of a file that may hold two, a line each, while one takes the other's place.
+    pub(crate) fn read_lines(&self) -> Result<Vec<Secret<String>>, Error> {
+        let text = private::read(&self.path)?.ok_or_else(|| self.error("is missing"))?;
+        let lines: Vec<_> = text.reveal().trim().lines().map(str::trim).collect();
+        if !(1..=2).contains(&lines.len()) || !lines.iter().all(|line| is_token(line)) {
+            return Err(
+                self.error("holds no one or two lines of 16 to 256 characters without spaces")
+            );
+        }
+        let secret = |line: &&str| Secret::new((*line).to_owned());
+        Ok(lines.iter().map(secret).collect())
+    }
+
     fn error(&self, what: &'static str) -> Error {
         Error::Content {
             path: self.path.clone(),
             what,
         }
     }
+}
+
+fn is_token(text: &str) -> bool {
+    (16..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The token that requests must carry. When its file gets another one, so does this.

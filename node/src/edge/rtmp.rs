@@ -18,6 +18,7 @@ use crate::hub::{Delivery, Protocol, Source, Subscriber};
 use crate::ingest::{self, Admission, Import, Importer};
 use crate::metrics::TrafficLabels;
 use crate::rooms::{PublishKey, RoomId};
+use crate::webhooks::Reason;
 
 const PROTOCOL: &str = "rtmp";
 const READ_BYTES: usize = 16 << 10;
@@ -177,15 +178,29 @@ impl Connection {
         }
         self.app.packager.follow(&stream);
         let claim = publisher.claim().clone();
+        let revoked = publisher.revocation();
         tracing::info!(room = %claim.room, epoch = claim.epoch, peer = %self.peer, "publishing began");
+        let told = self.app.webhooks.publishing(&claim, fingerprint(key));
         self.session.accept_publish(Instant::now());
         let end = self.import(Importer::new(publisher)).await;
         if let Err(error) = self.app.registry.release(&claim).await {
             tracing::warn!(%error, room = %claim.room, "the claim could not be given back");
         }
+        told.ended(self.reason(&end, revoked.is_cancelled()));
         let reason = end.as_ref().err().map_or("unpublished", End::reason);
         tracing::info!(room = %claim.room, epoch = claim.epoch, peer = %self.peer, reason, "publishing ended");
         end
+    }
+
+    /// Why a publisher is gone, in webhooks' words.
+    fn reason(&self, end: &Result<(), End>, is_revoked: bool) -> Reason {
+        match end {
+            Ok(()) => Reason::Ended,
+            Err(End::Hangup) => Reason::HungUp,
+            _ if self.app.stop.is_closing() => Reason::Stopped,
+            Err(_) if is_revoked => Reason::Revoked,
+            Err(End::Broken(_) | End::Told | End::Stopped) => Reason::Error,
+        }
     }
 
     async fn admit(
@@ -396,6 +411,12 @@ impl Connection {
         };
         let _ = timeout(FAREWELL, farewell).await;
     }
+}
+
+/// What logs and webhooks show of a publish key, which may come with a query.
+fn fingerprint(key: &str) -> Option<String> {
+    let key = PublishKey::parse(key.split('?').next()?).ok()?;
+    Some(key.fingerprint())
 }
 
 async fn wait_until(deadline: Option<Instant>) {

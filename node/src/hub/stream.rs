@@ -60,6 +60,8 @@ pub(super) struct Inner {
     state_since: Instant,
     last_access: Instant,
     started_at: UnixMs,
+    /// Of the newest publisher.
+    epoch: u64,
 }
 
 /// Who publishes, for those who look after the server.
@@ -120,6 +122,7 @@ impl Stream {
                 state_since: now,
                 last_access: now,
                 started_at: UnixMs(0),
+                epoch: 0,
             }),
             head: watch::Sender::new(head),
             viewers: Viewers::default(),
@@ -143,6 +146,11 @@ impl Stream {
     /// When the newest publisher began.
     pub(crate) fn started_at(&self) -> UnixMs {
         self.read().started_at
+    }
+
+    /// The newest publisher's.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.read().epoch
     }
 
     pub(crate) fn viewers(&self) -> &Viewers {
@@ -255,6 +263,7 @@ impl Stream {
         inner.meter = Meter::new(now);
         self.traffic.restart();
         inner.started_at = unix_now();
+        inner.epoch = claim.epoch;
         self.enter(&mut inner, State::Live, now);
         revoked
     }

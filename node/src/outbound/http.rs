@@ -1,6 +1,5 @@
 //! A small HTTP/1.1 client: one request on a connection of its own, no redirects, no proxies.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,67 +7,11 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{HOST, HeaderMap, HeaderValue, USER_AGENT};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout_at};
-use url::Url;
 
-use super::{Connection, Dialler, Error};
-
-/// Where to call: `https`, or `http`, which only listed addresses are called by. `Debug` tells
-/// the host alone, for paths and queries hold secrets as often as not.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct HttpUrl {
-    with_tls: bool,
-    host: String,
-    port: u16,
-    /// As the `Host` header says it (RFC 9110 §7.2).
-    authority: HeaderValue,
-    path: String,
-}
-
-impl HttpUrl {
-    /// Refuses what is no such URL, in words that end "it takes …".
-    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
-        let url = Url::parse(text).map_err(|_| "this is no URL")?;
-        let with_tls = match url.scheme() {
-            "https" => true,
-            "http" => false,
-            _ => return Err("the URL begins with neither https:// nor http://"),
-        };
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err("the URL holds a user name or password, which end up in logs");
-        }
-        // Never empty: these schemes need a host (URL Standard §4.1).
-        let host = url.host_str().unwrap_or_default();
-        let authority = match url.port() {
-            Some(port) => format!("{host}:{port}"),
-            None => host.to_owned(),
-        };
-        let authority = HeaderValue::try_from(authority).map_err(|_| "this is no URL")?;
-        let path = match url.query() {
-            Some(query) => format!("{}?{query}", url.path()),
-            None => url.path().to_owned(),
-        };
-        Ok(Self {
-            with_tls,
-            host: host.trim_matches(['[', ']']).to_owned(),
-            port: url.port_or_known_default().unwrap_or(443),
-            authority,
-            path,
-        })
-    }
-
-    pub(crate) fn host(&self) -> &str {
-        &self.host
-    }
-}
-
-impl fmt::Debug for HttpUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HttpUrl({}:{}/…)", self.host, self.port)
-    }
-}
+use super::{Connection, Dialler, Error, HttpUrl};
 
 /// An answer as it came; nothing in it was acted upon.
 #[derive(Debug)]

@@ -12,9 +12,10 @@ mod resolve;
 mod rules;
 mod tls;
 
+pub(crate) use crate::config::HttpUrl;
 pub(crate) use backoff::Backoff;
-pub(crate) use dial::{Connection, Dialler, Reach};
-pub(crate) use http::{Answer, Http, HttpUrl};
+pub(crate) use dial::{Connection, Dialler};
+pub(crate) use http::Http;
 pub(crate) use rules::Rules;
 pub(crate) use tls::Trust;
 

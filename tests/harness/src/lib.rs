@@ -2,6 +2,7 @@
 //!
 //! - [`Node`] runs the release binary on free ports with a data folder of its own;
 //! - [`Ffmpeg`] publishes and records, in two versions; [`Peer`] speaks RTMP by itself;
+//! - [`Receiver`] is called by nodes and has good and bad manners;
 //! - [`http`] asks and reads answers as they are;
 //! - [`hashes`] says whether what came back is what was sent.
 //!
@@ -18,6 +19,7 @@ pub mod wait;
 mod ffmpeg;
 mod node;
 mod process;
+mod receiver;
 mod rtmp;
 mod scratch;
 mod tools;
@@ -26,6 +28,7 @@ pub use clip::Clip;
 pub use ffmpeg::Ffmpeg;
 pub use node::{Node, NodeOptions, Room};
 pub use process::{Output, Process, Signal, run};
+pub use receiver::{Manner, Receiver, Request};
 pub use rtmp::{Peer, Reply};
 pub use scratch::Scratch;
 pub use tools::{node_binary, repository, target_folder, tool};
