@@ -10,7 +10,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use crate::config::Config;
 use crate::data::{Reread, Token};
-use crate::edge::{Connected, Socket};
+use crate::edge::{Connected, Tcp};
 use crate::hub::{Hub, Protocol, Stream, Subscriber};
 use crate::load::Load;
 use crate::metrics::{Metrics, ProtocolLabel, TrafficLabels};
@@ -47,12 +47,12 @@ pub(crate) struct App {
 
 impl App {
     /// A counted connection with this node's settings.
-    pub(crate) fn socket(
+    pub(crate) fn tcp(
         &self,
         tcp: TcpStream,
         protocol: &'static str,
         connected: Connected,
-    ) -> std::io::Result<Socket> {
+    ) -> std::io::Result<Tcp> {
         let counter = |direction| {
             let labels = TrafficLabels {
                 protocol,
@@ -62,7 +62,7 @@ impl App {
         };
         let stall_max = Duration::from_secs(self.config.http.write_stall_s);
         let sent = [counter("out"), self.metrics.egress_bytes.clone()];
-        Socket::new(tcp, connected, stall_max, counter("in"), sent)
+        Tcp::new(tcp, connected, stall_max, counter("in"), sent)
     }
 
     /// Those who watch a stream in this way now.
@@ -103,9 +103,12 @@ pub(crate) struct Peer(pub IpAddr);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hangup(pub CancellationToken);
 
-/// The address of this node that a request came to.
+/// Where a request came to this node.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Local(pub SocketAddr);
+pub(crate) struct Local {
+    pub address: SocketAddr,
+    pub by_tls: bool,
+}
 
 /// How far this node is on its way out.
 #[derive(Clone, Debug, Default)]

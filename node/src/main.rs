@@ -20,8 +20,13 @@ mod packager;
 mod registry;
 mod rooms;
 mod run;
+mod tls;
 mod webhooks;
 
 fn main() -> std::process::ExitCode {
+    // For every client as well: one provider in the whole process.
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .expect("nothing ran before that could have installed one");
     cli::main(std::env::args_os(), std::env::vars_os(), run::run)
 }

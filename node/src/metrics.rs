@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
@@ -34,7 +34,7 @@ pub(crate) struct RequestLabels {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct RefusalLabels {
-    /// Where it was said: `rtmp`, `http`, `ingest` or `viewer`.
+    /// Where it was said: `rtmp`, `rtmps`, `http`, `https`, `ingest` or `viewer`.
     pub surface: &'static str,
     pub reason: &'static str,
 }
@@ -78,6 +78,9 @@ pub(crate) struct Metrics {
     pub egress_bytes: Counter,
     /// What became of webhooks.
     pub webhooks: Family<ResultLabel, Counter>,
+    /// Without a certificate there is no series: 0 would be a time.
+    tls_certificate_expiry: Family<[(&'static str, &'static str); 0], Gauge>,
+    pub tls_reloads: Family<ResultLabel, Counter>,
     refusals: Family<RefusalLabels, Counter>,
     refusals_logged: Mutex<HashMap<RefusalLabels, Instant>>,
 }
@@ -106,6 +109,8 @@ impl Metrics {
             overload_level: Gauge::default(),
             egress_bytes: Counter::default(),
             webhooks: Family::default(),
+            tls_certificate_expiry: Family::default(),
+            tls_reloads: Family::default(),
             refusals: Family::default(),
             refusals_logged: Mutex::default(),
         };
@@ -196,6 +201,18 @@ impl Metrics {
         );
         add(
             to,
+            "tls_certificate_expiry_timestamp_seconds",
+            "When the certificate in use expires, in seconds since 1970",
+            &self.tls_certificate_expiry,
+        );
+        add(
+            to,
+            "tls_reloads",
+            "Times the certificate's files changed, by what came of it",
+            &self.tls_reloads,
+        );
+        add(
+            to,
             "refusals",
             "What was refused, by place and reason",
             &self.refusals,
@@ -218,6 +235,14 @@ impl Metrics {
                 true
             }
         }
+    }
+
+    pub(crate) fn certificate_expires(&self, at: SystemTime) {
+        let since_1970 = at
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let seconds = i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX);
+        self.tls_certificate_expiry.get_or_create(&[]).set(seconds);
     }
 
     /// All series in OpenMetrics text, with those of rooms at their end.

@@ -8,6 +8,7 @@ use anyhow::{Context, anyhow, bail};
 use isocast_access::Keyring;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
@@ -15,7 +16,7 @@ use crate::api;
 use crate::app::{App, Stop};
 use crate::config::{Config, HttpUrl, Loaded};
 use crate::data::{Folder, KeyringFile, Lock, NodeFile, Reread, Token, TokenFile};
-use crate::edge::{self, Caps, Connected};
+use crate::edge::{Caps, Port, Speaks};
 use crate::hub::{self, Hub};
 use crate::load::{self, Load};
 use crate::log;
@@ -24,6 +25,7 @@ use crate::outbound::{self, Dialler};
 use crate::packager::Packager;
 use crate::registry;
 use crate::rooms::{self, KeyHasher, Sqlite};
+use crate::tls::{Acceptors, Reloader};
 use crate::webhooks::{HttpCarrier, Secrets, Webhooks};
 
 /// A room command holds the data folder for a moment; another node holds it for long.
@@ -67,6 +69,10 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
         ),
         None => Webhooks::default(),
     };
+    let certificate = match config.tls.is_on() {
+        true => Some(Reloader::start(config.tls.clone(), &metrics)?),
+        false => None,
+    };
     let listeners = Listeners::bind(&config).await?;
     // From here on a signal ends the node in order.
     let signals = Signals::new()?;
@@ -94,7 +100,13 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
         node = app.node_id, rtmp = %listeners.rtmp.local_addr()?, http = %listeners.http.local_addr()?,
         internal = %listeners.internal.local_addr()?, "ready"
     );
-    listeners.serve(&app, &tasks);
+    if let Some((rtmps, https)) = &listeners.secure {
+        tracing::info!(rtmps = %rtmps.local_addr()?, https = %https.local_addr()?, "TLS is on");
+    }
+    listeners.serve(&app, &tasks, certificate.as_ref().map(Reloader::acceptors));
+    if let Some(reloader) = certificate {
+        tasks.spawn(reloader.run(Arc::clone(&app)));
+    }
     tasks.spawn(tick(Arc::clone(&app)));
     tasks.spawn(load::watch(Arc::clone(&app)));
 
@@ -131,7 +143,7 @@ async fn open_data_folder(config: &Config) -> anyhow::Result<Opened> {
         Reread::open(move || file.read_existing()).context(key)
     };
     let play = folder.play_secret(&config.play.secret_file);
-    for path in folder.exposed(&[api.path(), admin.path(), play.path()]) {
+    for path in folder.exposed(&[api.path(), admin.path(), play.path(), &config.tls.key_file]) {
         tracing::warn!(path = %path.display(), "others on this machine can read this secret; make it mode 0600");
     }
     Ok(Opened {
@@ -188,6 +200,8 @@ struct Listeners {
     rtmp: TcpListener,
     http: TcpListener,
     internal: TcpListener,
+    /// RTMPS and HTTPS, where there is a certificate.
+    secure: Option<(TcpListener, TcpListener)>,
 }
 
 impl Listeners {
@@ -200,83 +214,70 @@ impl Listeners {
             rtmp: bind("listen.rtmp", config.listen.rtmp).await?,
             http: bind("listen.http", config.listen.http).await?,
             internal: bind("listen.internal", config.listen.internal).await?,
+            secure: match config.tls.is_on() {
+                true => Some((
+                    bind("listen.rtmps", config.listen.rtmps).await?,
+                    bind("listen.https", config.listen.https).await?,
+                )),
+                false => None,
+            },
         })
     }
 
     fn node_file(&self) -> std::io::Result<NodeFile> {
+        let secure = self.secure.as_ref();
         Ok(NodeFile {
             pid: std::process::id(),
             rtmp: self.rtmp.local_addr()?,
             http: self.http.local_addr()?,
             internal: self.internal.local_addr()?,
+            rtmps: secure.map(|(rtmps, _)| rtmps.local_addr()).transpose()?,
+            https: secure.map(|(_, https)| https.local_addr()).transpose()?,
         })
     }
 
-    fn serve(self, app: &Arc<App>, tasks: &TaskTracker) {
-        let rtmp = &app.config.rtmp;
-        serve_rtmp(
-            app,
-            tasks,
-            self.rtmp,
-            Caps::new(rtmp.connections_max, rtmp.pre_auth_per_ip_max),
-        );
-        let http = &app.config.http;
-        let caps = Caps::new(http.connections_max, http.connections_per_ip_max);
-        serve_http(app, tasks, self.http, caps, api::public(Arc::clone(app)));
-        let caps = Caps::new(INTERNAL_CONNECTIONS_MAX, INTERNAL_CONNECTIONS_MAX);
-        serve_http(
-            app,
-            tasks,
-            self.internal,
-            caps,
-            api::internal(Arc::clone(app)),
-        );
+    fn serve(
+        self,
+        app: &Arc<App>,
+        tasks: &TaskTracker,
+        acceptors: Option<watch::Receiver<Acceptors>>,
+    ) {
+        // Both ports of a protocol share its caps.
+        let rtmp = Port {
+            speaks: Speaks::Rtmp,
+            caps: Caps::new(
+                app.config.rtmp.connections_max,
+                app.config.rtmp.pre_auth_per_ip_max,
+            ),
+            tls: None,
+        };
+        let http = Port {
+            speaks: Speaks::Http(api::public(Arc::clone(app))),
+            caps: Caps::new(
+                app.config.http.connections_max,
+                app.config.http.connections_per_ip_max,
+            ),
+            tls: None,
+        };
+        let internal = Port {
+            speaks: Speaks::Http(api::internal(Arc::clone(app))),
+            caps: Caps::new(INTERNAL_CONNECTIONS_MAX, INTERNAL_CONNECTIONS_MAX),
+            tls: None,
+        };
+        if let Some((rtmps_listener, https_listener)) = self.secure {
+            let rtmps = rtmp.clone().with_tls(acceptors.clone());
+            rtmps.open(app, tasks, rtmps_listener);
+            let https = http.clone().with_tls(acceptors);
+            https.open(app, tasks, https_listener);
+        }
+        rtmp.open(app, tasks, self.rtmp);
+        http.open(app, tasks, self.http);
+        internal.open(app, tasks, self.internal);
     }
 }
 
 /// Probes and scrapers; the public cannot use these places up.
 const INTERNAL_CONNECTIONS_MAX: usize = 256;
-
-fn serve_rtmp(app: &Arc<App>, tasks: &TaskTracker, listener: TcpListener, caps: Caps) {
-    let (app, tasks_too) = (Arc::clone(app), tasks.clone());
-    let stop = app.stop.listeners_closing();
-    tasks.spawn(edge::accept(listener, stop, move |tcp, peer| {
-        match caps.admit(peer.ip()) {
-            Ok(permit) => {
-                let connected = Connected::new(&app.metrics, "rtmp", permit, tasks_too.token());
-                tokio::spawn(edge::rtmp::serve(Arc::clone(&app), tcp, peer, connected));
-            }
-            Err(reason) => {
-                app.metrics.refused("rtmp", reason);
-            }
-        }
-    }));
-}
-
-/// Serves `router` to every connection that has a place under `caps`.
-pub(crate) fn serve_http(
-    app: &Arc<App>,
-    tasks: &TaskTracker,
-    listener: TcpListener,
-    caps: Caps,
-    router: axum::Router,
-) {
-    let (app, tasks_too) = (Arc::clone(app), tasks.clone());
-    let stop = app.stop.listeners_closing();
-    tasks.spawn(edge::accept(listener, stop, move |tcp, peer| {
-        match caps.admit(peer.ip()) {
-            Ok(permit) => {
-                let connected = Connected::new(&app.metrics, "http", permit, tasks_too.token());
-                let serve =
-                    edge::http::serve(Arc::clone(&app), tcp, peer, router.clone(), connected);
-                tokio::spawn(serve);
-            }
-            Err(reason) => {
-                app.metrics.refused("http", reason);
-            }
-        }
-    }));
-}
 
 /// Moves held and ended streams on, and viewers away who take nothing.
 async fn tick(app: Arc<App>) {

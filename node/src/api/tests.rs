@@ -15,7 +15,7 @@ use crate::app::Stop;
 use crate::config::Config;
 use crate::data::scratch::Scratch;
 use crate::data::{Folder, Reread, Secret, Token};
-use crate::edge::Caps;
+use crate::edge::{Caps, Port, Speaks};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::outbound;
@@ -93,7 +93,12 @@ impl Node {
             let address = listener.local_addr().unwrap();
             let http = &app.config.http;
             let caps = Caps::new(http.connections_max, http.connections_per_ip_max);
-            run::serve_http(&app, &tasks, listener, caps, router);
+            let port = Port {
+                speaks: Speaks::Http(router),
+                caps,
+                tls: None,
+            };
+            port.open(&app, &tasks, listener);
             address
         };
         let address = serve(public(Arc::clone(&app))).await;

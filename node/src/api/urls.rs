@@ -29,7 +29,7 @@ type NotStored<T> = ([(HeaderName, &'static str); 1], Json<T>);
 pub(super) async fn play(
     _: Operator,
     State(app): State<Arc<App>>,
-    Extension(Local(local)): Extension<Local>,
+    Extension(local): Extension<Local>,
     Path(id): Path<String>,
     query: Result<Query<wire::ExpiresIn>, QueryRejection>,
 ) -> Result<NotStored<wire::PlayUrls>, Refusal> {
@@ -92,14 +92,18 @@ struct Here {
 }
 
 impl Here {
-    fn of(app: &App, local: SocketAddr) -> Self {
+    fn of(app: &App, local: Local) -> Self {
         let public = &app.config.public;
         let rtmp = match app.rtmp_address.ip().is_unspecified() {
-            true => SocketAddr::new(local.ip(), app.rtmp_address.port()),
+            true => SocketAddr::new(local.address.ip(), app.rtmp_address.port()),
             false => app.rtmp_address,
         };
+        let http = || match local.by_tls {
+            true => address("https", local.address, 443),
+            false => address("http", local.address, 80),
+        };
         Self {
-            http: or(&public.http_url, || address("http", local, 80)),
+            http: or(&public.http_url, http),
             rtmp: or(&public.rtmp_url, || address("rtmp", rtmp, 1935)),
         }
     }

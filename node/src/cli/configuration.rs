@@ -5,6 +5,7 @@ use clap::Subcommand;
 
 use super::{Console, Failure};
 use crate::config::{self, Loaded, Sources};
+use crate::tls::Certificate;
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub(super) enum Command {
@@ -22,7 +23,11 @@ pub(super) fn run(
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
     let text = match command {
-        Command::Check => report(&config::load(sources)?),
+        Command::Check => {
+            let loaded = config::load(sources)?;
+            let certificate = certificate(&loaded)?;
+            report(&loaded, certificate.as_ref())
+        }
         Command::Show => {
             let config = config::load(sources)?.config;
             toml::to_string(&config).context("the configuration has no TOML form")?
@@ -36,7 +41,17 @@ pub(super) fn run(
     Ok(())
 }
 
-fn report(loaded: &Loaded) -> String {
+/// The certificate that the configuration names, which must be one that can be served.
+pub(super) fn certificate(loaded: &Loaded) -> Result<Option<Certificate>, config::Error> {
+    if !loaded.config.tls.is_on() {
+        return Ok(None);
+    }
+    let certificate = Certificate::read(&loaded.config.tls);
+    let certificate = certificate.map_err(|error| loaded.mistake(error.key, &error))?;
+    Ok(Some(certificate))
+}
+
+fn report(loaded: &Loaded, certificate: Option<&Certificate>) -> String {
     let files = loaded
         .files
         .iter()
@@ -45,7 +60,11 @@ fn report(loaded: &Loaded) -> String {
         .origins
         .iter()
         .map(|(key, place)| format!("{key} from {place}\n"));
+    let expired = certificate.filter(|certificate| certificate.is_expired());
+    let warnings =
+        expired.map(|_| "warning: tls.cert_file: the certificate has expired\n".to_owned());
     std::iter::once("configuration ok\n".to_owned())
+        .chain(warnings)
         .chain(files)
         .chain(values)
         .collect()

@@ -160,7 +160,11 @@ fn obey(
         hostname: config::hostname(),
     };
     match line.command.unwrap_or(Command::Run) {
-        Command::Run => Ok(run_node(config::load(&sources)?)?),
+        Command::Run => {
+            let loaded = config::load(&sources)?;
+            configuration::certificate(&loaded)?;
+            Ok(run_node(loaded)?)
+        }
         Command::Room { command } => room::run(command, &config::load(&sources)?.config, console),
         Command::Config { command } => configuration::run(&command, &sources, console),
     }

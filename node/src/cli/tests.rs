@@ -525,6 +525,8 @@ impl Node {
             http,
             rtmp: http,
             internal: http,
+            rtmps: None,
+            https: None,
         };
         lock.announce(&node).expect("written");
         let serving = std::thread::spawn(move || {

@@ -153,11 +153,22 @@ pub(super) fn together(config: &Config, origins: &BTreeMap<String, Place>) -> Re
             ),
         );
     }
-    let listen = [
+    let tls = &config.tls;
+    if tls.is_on() == tls.key_file.as_os_str().is_empty() {
+        return blame(
+            ["tls.cert_file", "tls.key_file"],
+            "tls.cert_file and tls.key_file need each other; set both or neither".to_owned(),
+        );
+    }
+    let mut listen = vec![
         ("listen.internal", config.listen.internal),
         ("listen.http", config.listen.http),
         ("listen.rtmp", config.listen.rtmp),
     ];
+    if tls.is_on() {
+        listen.push(("listen.https", config.listen.https));
+        listen.push(("listen.rtmps", config.listen.rtmps));
+    }
     for (at, (name, address)) in listen.iter().enumerate() {
         for (other, taken) in listen.iter().skip(at + 1) {
             if overlap(*address, *taken) {

@@ -63,6 +63,14 @@ pub(crate) struct Loaded {
     pub origins: BTreeMap<String, Place>,
 }
 
+impl Loaded {
+    /// What only the things that a key names can show: a mistake, where that key was set.
+    pub(crate) fn mistake(&self, key: &str, message: impl std::fmt::Display) -> Error {
+        let place = self.origins.get(key).cloned().unwrap_or(Place::Defaults);
+        Error::new(place, Some(key), message)
+    }
+}
+
 /// Reads all layers and returns the effective configuration, or the first mistake.
 pub(crate) fn load(sources: &Sources) -> Result<Loaded, Error> {
     let keys = schema::keys();

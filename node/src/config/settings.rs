@@ -20,6 +20,7 @@ pub(crate) struct Config {
     pub data_dir: PathBuf,
     pub node: Node,
     pub listen: Listen,
+    pub tls: Tls,
     pub proxies: Proxies,
     pub network: Outbound,
     pub webhooks: Webhooks,
@@ -43,6 +44,7 @@ impl Default for Config {
             data_dir: PathBuf::from("isocast-data"),
             node: Node::default(),
             listen: Listen::default(),
+            tls: Tls::default(),
             proxies: Proxies::default(),
             network: Outbound::default(),
             webhooks: Webhooks::default(),
@@ -95,6 +97,12 @@ pub(crate) struct Listen {
     /// Address for HTTP: pages, HLS, FLV, WebSocket and the API.
     #[schemars(extend("format" = "socket-address"))]
     pub http: SocketAddr,
+    /// Address for RTMP over TLS; bound only where there is a certificate.
+    #[schemars(extend("format" = "socket-address"))]
+    pub rtmps: SocketAddr,
+    /// Address for HTTP over TLS, HTTP/1.1 and HTTP/2; bound only where there is a certificate.
+    #[schemars(extend("format" = "socket-address"))]
+    pub https: SocketAddr,
     /// Address for health, metrics and the admin API. Not for the public.
     #[schemars(extend("format" = "socket-address"))]
     pub internal: SocketAddr,
@@ -105,8 +113,27 @@ impl Default for Listen {
         Self {
             rtmp: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 1935)),
             http: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
+            rtmps: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 1936)),
+            https: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8443)),
             internal: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
         }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Tls {
+    /// File with the certificate and those that vouch for it, in PEM; read again when it changes. Empty: no TLS.
+    #[schemars(extend("format" = "file"))]
+    pub cert_file: PathBuf,
+    /// File with the private key of the certificate, in PEM.
+    #[schemars(extend("format" = "file"))]
+    pub key_file: PathBuf,
+}
+
+impl Tls {
+    pub(crate) fn is_on(&self) -> bool {
+        !self.cert_file.as_os_str().is_empty()
     }
 }
 

@@ -25,6 +25,11 @@ pub(crate) struct NodeFile {
     pub http: SocketAddr,
     pub rtmp: SocketAddr,
     pub internal: SocketAddr,
+    /// Only where it has a certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rtmps: Option<SocketAddr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https: Option<SocketAddr>,
 }
 
 impl Lock {
@@ -184,6 +189,8 @@ mod tests {
             http: "0.0.0.0:8080".parse().expect("an address"),
             rtmp: "[::]:1935".parse().expect("an address"),
             internal: "127.0.0.1:8081".parse().expect("an address"),
+            rtmps: None,
+            https: None,
         };
         let lock = folder.lock().expect("readable").expect("free");
         assert_eq!(folder.node().expect("readable"), None);

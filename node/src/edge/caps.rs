@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// At most so many at once, in all and from one address.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ struct Open {
 /// One place under both caps, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    open: Arc<Mutex<Open>>,
+    caps: Caps,
     ip: Option<IpAddr>,
 }
 
@@ -32,30 +32,46 @@ impl Caps {
         }
     }
 
-    /// A place for a connection from `ip`, or the reason why there is none.
-    pub(crate) fn admit(&self, ip: IpAddr) -> Result<Permit, &'static str> {
+    /// A place for one more connection, whoever it is from, or the reason why there is none.
+    pub(crate) fn admit(&self) -> Result<Permit, &'static str> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.total >= self.total_max {
             return Err("connections_max");
         }
-        let from_ip = open.by_ip.entry(ip).or_default();
-        if *from_ip >= self.per_ip_max {
-            return Err("connections_per_ip_max");
-        }
-        *from_ip += 1;
         open.total += 1;
         Ok(Permit {
-            open: Arc::clone(&self.open),
-            ip: Some(ip),
+            caps: self.clone(),
+            ip: None,
         })
     }
 }
 
 impl Permit {
+    /// Also counts under the address of its client, once that is known.
+    pub(crate) fn enter_ip(&mut self, ip: IpAddr) -> Result<(), &'static str> {
+        self.leave_ip();
+        let mut open = self.open();
+        let from_ip = open.by_ip.entry(ip).or_default();
+        if *from_ip >= self.caps.per_ip_max {
+            return Err("connections_per_ip_max");
+        }
+        *from_ip += 1;
+        drop(open);
+        self.ip = Some(ip);
+        Ok(())
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.caps
+            .open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// No longer counted under its address, still counted in all.
     pub(crate) fn leave_ip(&mut self) {
         if let Some(ip) = self.ip.take() {
-            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut open = self.open();
             if let Some(count) = open.by_ip.get_mut(&ip) {
                 *count -= 1;
                 if *count == 0 {
@@ -69,10 +85,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.leave_ip();
-        self.open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .total -= 1;
+        self.open().total -= 1;
     }
 }
 
@@ -84,14 +97,22 @@ mod tests {
     fn both_caps_hold_and_places_come_back() {
         let caps = Caps::new(3, 2);
         let [a, b] = [[127, 0, 0, 1], [127, 0, 0, 2]].map(IpAddr::from);
-        let first = caps.admit(a).unwrap();
-        let mut second = caps.admit(a).unwrap();
-        assert_eq!(caps.admit(a).unwrap_err(), "connections_per_ip_max");
+        let mut first = caps.admit().unwrap();
+        let mut second = caps.admit().unwrap();
+        let mut third = caps.admit().unwrap();
+        assert_eq!(caps.admit().unwrap_err(), "connections_max");
+        assert_eq!(first.enter_ip(a), Ok(()));
+        assert_eq!(second.enter_ip(a), Ok(()));
+        assert_eq!(third.enter_ip(a), Err("connections_per_ip_max"));
+        assert_eq!(third.enter_ip(b), Ok(()));
         second.leave_ip();
-        let third = caps.admit(a).unwrap();
-        assert_eq!(caps.admit(b).unwrap_err(), "connections_max");
+        assert_eq!(
+            third.enter_ip(a),
+            Ok(()),
+            "and not under the other any more"
+        );
         drop((first, second, third));
-        assert!(caps.admit(b).is_ok());
+        assert!(caps.admit().is_ok());
         assert_eq!(caps.open.lock().unwrap().total, 0);
         assert!(caps.open.lock().unwrap().by_ip.is_empty());
     }

@@ -10,10 +10,9 @@ use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Connected, Socket};
+use super::{Socket, Tcp};
 use crate::app::{App, Hangup, Local, Peer};
 
 const PROTOCOL: &str = "http";
@@ -42,19 +41,17 @@ enum Version {
 /// Serves one connection to its end.
 pub(crate) async fn serve(
     app: Arc<App>,
-    tcp: TcpStream,
+    socket: Socket,
     peer: SocketAddr,
     router: Router,
-    connected: Connected,
+    accepted: Instant,
 ) {
-    let deadline = Instant::now() + Duration::from_secs(app.config.http.header_timeout_s);
-    match timeout_at(deadline, version(&tcp)).await {
+    let deadline = accepted + Duration::from_secs(app.config.http.header_timeout_s);
+    match timeout_at(deadline, version(&socket)).await {
         Ok(Some(version)) => {
-            let Ok(local) = tcp.local_addr() else { return };
-            if let Ok(socket) = app.socket(tcp, PROTOCOL, connected) {
-                let ends = (Peer(peer.ip()), Local(local));
-                converse(&app, socket, ends, router, version).await;
-            }
+            let Ok(local) = socket.local() else { return };
+            let ends = (Peer(peer.ip()), local);
+            converse(&app, socket, ends, router, version).await;
         }
         Ok(None) => {}
         Err(_) => {
@@ -63,8 +60,16 @@ pub(crate) async fn serve(
     }
 }
 
-/// Which HTTP the first bytes speak; `None` where the other side hangs up first.
-async fn version(tcp: &TcpStream) -> Option<Version> {
+/// Which HTTP the other side speaks; `None` where it hangs up first.
+async fn version(socket: &Socket) -> Option<Version> {
+    match socket.is_http2() {
+        Some(true) => Some(Version::Http2),
+        Some(false) => Some(Version::Http1),
+        None => version_of_first_bytes(socket.tcp()).await,
+    }
+}
+
+async fn version_of_first_bytes(tcp: &Tcp) -> Option<Version> {
     let mut first = [0; HTTP2_PREFACE.len()];
     let mut seen = 0;
     loop {
@@ -145,8 +150,9 @@ async fn converse(
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
+    use super::super::{Caps, tests};
     use super::*;
     use crate::api::tests::Node;
     use crate::config::Config;
@@ -171,7 +177,8 @@ mod tests {
         ] {
             let mut peer = TcpStream::connect(address).await.unwrap();
             let (tcp, _) = listener.accept().await.unwrap();
-            let detect = tokio::spawn(async move { version(&tcp).await });
+            let tcp = tests::tcp(tcp, Caps::new(1, 1).admit().unwrap());
+            let detect = tokio::spawn(async move { version_of_first_bytes(&tcp).await });
             for piece in pieces {
                 peer.write_all(piece.as_bytes()).await.unwrap();
                 tokio::task::yield_now().await;

@@ -3,13 +3,20 @@
 
 mod caps;
 mod connected;
-pub(crate) mod http;
-pub(crate) mod rtmp;
+mod http;
+mod port;
+mod rtmp;
 mod socket;
+mod tcp;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use caps::Caps;
 pub(crate) use connected::Connected;
+pub(crate) use port::{Port, Speaks};
 pub(crate) use socket::Socket;
+pub(crate) use tcp::Tcp;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -23,7 +30,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const FAILURE_LOG_EVERY: Duration = Duration::from_secs(1);
 
 /// Hands every accepted connection to `serve`, until `stop`.
-pub(crate) async fn accept(
+async fn accept(
     listener: TcpListener,
     stop: CancellationToken,
     mut serve: impl FnMut(TcpStream, SocketAddr),

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 use isocast_media::rtmp::session::status;
 use isocast_media::rtmp::{Error, Event, Limits, Session};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{sleep_until, timeout};
 
-use super::{Connected, Socket};
+use super::Socket;
 use crate::app::App;
 use crate::delivery::{self, Credential, Outflow};
 use crate::error::Refusal;
@@ -58,11 +57,15 @@ impl From<std::io::Error> for End {
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(app: Arc<App>, tcp: TcpStream, peer: SocketAddr, connected: Connected) {
-    if let Ok(mut connection) = Connection::new(&app, tcp, peer, connected) {
-        let end = connection.run().await;
-        connection.finish(end).await;
-    }
+pub(crate) async fn serve(
+    app: Arc<App>,
+    socket: Socket,
+    peer: SocketAddr,
+    accepted: tokio::time::Instant,
+) {
+    let mut connection = Connection::new(&app, socket, peer, accepted.into_std());
+    let end = connection.run().await;
+    connection.finish(end).await;
 }
 
 struct Connection {
@@ -74,12 +77,7 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(
-        app: &Arc<App>,
-        tcp: TcpStream,
-        peer: SocketAddr,
-        connected: Connected,
-    ) -> std::io::Result<Self> {
+    fn new(app: &Arc<App>, socket: Socket, peer: SocketAddr, accepted: Instant) -> Self {
         let settings = &app.config.rtmp;
         let limits = Limits {
             handshake: Duration::from_secs(settings.handshake_timeout_s),
@@ -88,13 +86,13 @@ impl Connection {
             ..Limits::default()
         };
         let seed = u64::from_ne_bytes(crate::data::random::bytes());
-        Ok(Self {
-            socket: app.socket(tcp, PROTOCOL, connected)?,
-            session: Session::new(limits, seed, Instant::now()),
+        Self {
+            socket,
+            session: Session::new(limits, seed, accepted),
             app: Arc::clone(app),
             peer,
             buffer: Box::new([0; READ_BYTES]),
-        })
+        }
     }
 
     async fn run(&mut self) -> End {
@@ -158,6 +156,7 @@ impl Connection {
         let output = self.session.take_output();
         if !output.is_empty() {
             self.socket.write_all(&output).await?;
+            self.socket.flush().await?;
         }
         Ok(())
     }
@@ -382,7 +381,10 @@ impl Connection {
 
     async fn finish(&mut self, end: End) {
         match end {
-            End::Hangup | End::Stopped => {}
+            End::Hangup => {}
+            End::Stopped => {
+                let _ = timeout(FAREWELL, self.socket.shutdown()).await;
+            }
             End::Broken(error) => {
                 if self.app.metrics.refused(PROTOCOL, error.reason()) {
                     tracing::info!(peer = %self.peer, reason = error.reason(), "closed: {error}");

@@ -10,6 +10,7 @@ use crate::tools::{newest_ffmpeg, tool};
 pub struct Ffmpeg {
     name: &'static str,
     path: PathBuf,
+    trusts: Option<PathBuf>,
 }
 
 impl Ffmpeg {
@@ -19,6 +20,7 @@ impl Ffmpeg {
         Self {
             name: "debian-ffmpeg",
             path: tool("ffmpeg"),
+            trusts: None,
         }
     }
 
@@ -28,6 +30,17 @@ impl Ffmpeg {
         Self {
             name: "newest-ffmpeg",
             path: newest_ffmpeg().to_owned(),
+            trusts: None,
+        }
+    }
+
+    /// Trusts this certificate, and no other, for all that it opens: an option reaches a playlist, but not its segments.
+    /// Debian's is linked with a library that knows no such variable, and verifies only what it is told to.
+    #[must_use]
+    pub fn trusting(self, cert_file: &Path) -> Self {
+        Self {
+            trusts: Some(cert_file.to_owned()),
+            ..self
         }
     }
 
@@ -46,6 +59,16 @@ impl Ffmpeg {
     #[must_use]
     pub fn publish_forever(&self, clip: &Path, url: &str, log: &Path) -> Process {
         self.publish_times(clip, 0, url, log)
+    }
+
+    /// Publishes a clip once, in real time. `options` stand before the address.
+    #[must_use]
+    pub fn publish_with(&self, options: &[&str], clip: &Path, url: &str, log: &Path) -> Process {
+        let mut command = self.command();
+        command.args(["-re", "-i"]).arg(clip);
+        command.args(["-c", "copy", "-f", "flv"]).args(options);
+        command.args(["-flvflags", "no_duration_filesize", url]);
+        Process::start(&format!("{} publishing", self.name), &mut command, log)
     }
 
     fn publish_times(&self, clip: &Path, times: i32, url: &str, log: &Path) -> Process {
@@ -77,6 +100,9 @@ impl Ffmpeg {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
         command.args(["-hide_banner", "-nostdin", "-loglevel", "warning"]);
+        if let Some(cert_file) = &self.trusts {
+            command.env("SSL_CERT_FILE", cert_file);
+        }
         command
     }
 }

@@ -16,6 +16,7 @@ pub mod http;
 pub mod playlist;
 pub mod wait;
 
+mod certificate;
 mod ffmpeg;
 mod node;
 mod process;
@@ -24,9 +25,10 @@ mod rtmp;
 mod scratch;
 mod tools;
 
+pub use certificate::Certificate;
 pub use clip::Clip;
 pub use ffmpeg::Ffmpeg;
-pub use node::{Node, NodeOptions, Room};
+pub use node::{Node, NodeOptions, Room, Secure};
 pub use process::{Output, Process, Signal, run};
 pub use receiver::{Manner, Receiver, Request};
 pub use rtmp::{Peer, Reply};

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::json;
 
+use crate::certificate::Certificate;
 use crate::http::{self, Answer};
 use crate::process::{Output, Process, Signal, run};
 use crate::scratch::Scratch;
@@ -21,13 +22,16 @@ const STOP_S: u64 = 15;
 pub struct NodeOptions {
     /// By key, for a key may be set only once.
     settings: BTreeMap<String, String>,
+    tls: bool,
 }
 
 /// Free ports, and nothing to wait for at the end.
-const ALWAYS: [(&str, &str); 5] = [
+const ALWAYS: [(&str, &str); 7] = [
     ("listen.rtmp", "127.0.0.1:0"),
     ("listen.http", "127.0.0.1:0"),
     ("listen.internal", "127.0.0.1:0"),
+    ("listen.rtmps", "127.0.0.1:0"),
+    ("listen.https", "127.0.0.1:0"),
     ("node.drain_delay_s", "0"),
     ("log.format", "json"),
 ];
@@ -37,6 +41,12 @@ impl NodeOptions {
     pub fn set(mut self, key: &str, value: impl std::fmt::Display) -> Self {
         self.settings.insert(key.to_owned(), value.to_string());
         self
+    }
+
+    /// With RTMPS and HTTPS, by a certificate of its own.
+    #[must_use]
+    pub fn tls(self) -> Self {
+        Self { tls: true, ..self }
     }
 
     /// Starts the node and waits until it is ready.
@@ -58,9 +68,18 @@ pub struct Node {
     pub http: SocketAddr,
     /// Health, metrics and the admin API.
     pub internal: SocketAddr,
+    secure: Option<Secure>,
     pub token: String,
     data_dir: PathBuf,
     scratch: Scratch,
+}
+
+/// What a node with a certificate has more.
+#[derive(Clone, Debug)]
+pub struct Secure {
+    pub rtmps: SocketAddr,
+    pub https: SocketAddr,
+    pub certificate: Certificate,
 }
 
 /// A room that the test has made.
@@ -86,6 +105,15 @@ impl Node {
         let mut settings = options.settings.clone();
         let token_file = settings.get("api.token_file").map(PathBuf::from);
         let token_file = token_file.unwrap_or_else(|| data_dir.join("api-token"));
+        let certificate = options.tls.then(|| Certificate::issue(scratch.path()));
+        if let Some(certificate) = &certificate {
+            for (key, file) in [
+                ("tls.cert_file", &certificate.cert_file),
+                ("tls.key_file", &certificate.key_file),
+            ] {
+                settings.insert(key.to_owned(), file.display().to_string());
+            }
+        }
         for (key, value) in ALWAYS {
             settings
                 .entry(key.to_owned())
@@ -95,15 +123,20 @@ impl Node {
             command.arg("--set").arg(format!("{key}={value}"));
         }
         let mut process = Process::start("isocast-node", &mut command, &scratch.file("node.log"));
-        let addresses = wait::until("the node's addresses", START_S, || {
+        let told = wait::until("the node's addresses", START_S, || {
             assert!(
                 process.is_running(),
                 "the node has ended: {}",
                 process.log()
             );
-            addresses(&data_dir, process.id())
+            node_file(&data_dir, process.id())
         });
-        let [rtmp, http, internal] = addresses;
+        let [rtmp, http, internal] = ["rtmp", "http", "internal"].map(|name| address(&told, name));
+        let secure = certificate.map(|certificate| Secure {
+            rtmps: address(&told, "rtmps"),
+            https: address(&told, "https"),
+            certificate,
+        });
         wait::until("a ready node", START_S, || {
             (http::get(internal, "/readyz").status == 200).then_some(())
         });
@@ -113,6 +146,7 @@ impl Node {
             rtmp,
             http,
             internal,
+            secure,
             token: token
                 .expect("a node that runs has a token")
                 .trim()
@@ -131,6 +165,13 @@ impl Node {
     #[must_use]
     pub fn file(&self, name: &str) -> PathBuf {
         self.scratch.file(name)
+    }
+
+    /// # Panics
+    /// If it was started without.
+    #[must_use]
+    pub fn secure(&self) -> &Secure {
+        self.secure.as_ref().expect("the test has asked for TLS")
     }
 
     #[must_use]
@@ -281,16 +322,13 @@ impl Node {
 }
 
 /// What a node with this process id has written down.
-fn addresses(data_dir: &Path, pid: u32) -> Option<[SocketAddr; 3]> {
+fn node_file(data_dir: &Path, pid: u32) -> Option<serde_json::Value> {
     let text = std::fs::read(data_dir.join("node.json")).ok()?;
     let json: serde_json::Value = serde_json::from_slice(&text).ok()?;
-    if json["pid"] != pid {
-        return None;
-    }
-    let [rtmp, http, internal] = ["rtmp", "http", "internal"].map(|name| json[name].as_str());
-    Some([
-        rtmp?.parse().ok()?,
-        http?.parse().ok()?,
-        internal?.parse().ok()?,
-    ])
+    (json["pid"] == pid).then_some(json)
+}
+
+fn address(told: &serde_json::Value, name: &str) -> SocketAddr {
+    let address = told[name].as_str().and_then(|text| text.parse().ok());
+    address.unwrap_or_else(|| panic!("no address of {name} in {told}"))
 }

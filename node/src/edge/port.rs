@@ -1,0 +1,141 @@
+//! A listening port: what becomes of a connection from its acceptance until its first byte is RTMP or HTTP.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use rustls::Error as TlsError;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::task::TaskTracker;
+
+use super::{Caps, Connected, Socket, Tcp, accept, http, rtmp};
+use crate::app::App;
+use crate::tls::Acceptors;
+
+/// What a port speaks, below TLS where it has that.
+#[derive(Clone, Debug)]
+pub(crate) enum Speaks {
+    Rtmp,
+    Http(Router),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Port {
+    pub speaks: Speaks,
+    pub caps: Caps,
+    /// With it the port speaks TLS.
+    pub tls: Option<watch::Receiver<Acceptors>>,
+}
+
+/// Why a connection is not served; `None`: the other side left.
+type Refused = Option<&'static str>;
+
+/// How long a peer may take the alert that tells what is wrong.
+const ALERT: Duration = Duration::from_secs(1);
+
+impl Port {
+    pub(crate) fn with_tls(self, tls: Option<watch::Receiver<Acceptors>>) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// Serves everything that comes to `listener`, until the listeners close.
+    pub(crate) fn open(self, app: &Arc<App>, tasks: &TaskTracker, listener: TcpListener) {
+        let (app, tasks_too) = (Arc::clone(app), tasks.clone());
+        let stop = app.stop.listeners_closing();
+        tasks.spawn(accept(listener, stop, move |tcp, from| {
+            match self.caps.admit() {
+                Ok(permit) => {
+                    let connected =
+                        Connected::new(&app.metrics, self.name(), permit, tasks_too.token());
+                    tokio::spawn(self.clone().serve(Arc::clone(&app), tcp, from, connected));
+                }
+                Err(reason) => {
+                    app.metrics.refused(self.name(), reason);
+                }
+            }
+        }));
+    }
+
+    /// As metrics and logs call it.
+    fn name(&self) -> &'static str {
+        match (&self.speaks, &self.tls) {
+            (Speaks::Rtmp, None) => "rtmp",
+            (Speaks::Rtmp, Some(_)) => "rtmps",
+            (Speaks::Http(_), None) => "http",
+            (Speaks::Http(_), Some(_)) => "https",
+        }
+    }
+
+    async fn serve(self, app: Arc<App>, tcp: TcpStream, from: SocketAddr, connected: Connected) {
+        let accepted = Instant::now();
+        let opened = match app.tcp(tcp, self.name(), connected) {
+            Ok(tcp) => self.handshakes(&app, tcp, from, accepted).await,
+            Err(_) => Err(None),
+        };
+        match (opened, self.speaks.clone()) {
+            (Ok(socket), Speaks::Rtmp) => rtmp::serve(app, socket, from, accepted).await,
+            (Ok(socket), Speaks::Http(router)) => {
+                http::serve(app, socket, from, router, accepted).await;
+            }
+            (Err(Some(reason)), _) => {
+                if app.metrics.refused(self.name(), reason) {
+                    tracing::debug!(%from, reason, port = self.name(), "a connection is refused");
+                }
+            }
+            (Err(None), _) => {}
+        }
+    }
+
+    /// All that comes before RTMP and HTTP, within the time that they give to a handshake or a header.
+    async fn handshakes(
+        &self,
+        app: &App,
+        mut tcp: Tcp,
+        from: SocketAddr,
+        accepted: Instant,
+    ) -> Result<Socket, Refused> {
+        let patience_s = match self.speaks {
+            Speaks::Rtmp => app.config.rtmp.handshake_timeout_s,
+            Speaks::Http(_) => app.config.http.header_timeout_s,
+        };
+        let deadline = accepted + Duration::from_secs(patience_s);
+        tcp.enter_ip(from.ip()).map_err(Some)?;
+        let Some(tls) = &self.tls else {
+            return Ok(Socket::Plain(tcp));
+        };
+        let acceptor = {
+            let newest = tls.borrow();
+            match self.speaks {
+                Speaks::Rtmp => newest.rtmps.clone(),
+                Speaks::Http(_) => newest.https.clone(),
+            }
+        };
+        tokio::select! {
+            handshake = timeout_at(deadline, secured(acceptor, tcp)) => {
+                handshake.unwrap_or(Err(Some("tls_timeout")))
+            }
+            () = app.stop.closing() => Err(None),
+        }
+    }
+}
+
+async fn secured(acceptor: TlsAcceptor, tcp: Tcp) -> Result<Socket, Refused> {
+    let error = match acceptor.accept(tcp).into_fallible().await {
+        Ok(stream) => return Ok(Socket::Tls(Box::new(stream))),
+        Err((error, mut tcp)) => {
+            let _ = timeout(ALERT, tcp.shutdown()).await;
+            error
+        }
+    };
+    // Without an error of TLS it is one of the connection: the other side left.
+    let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref());
+    Err(of_tls.map(|error| match error {
+        TlsError::InvalidMessage(_) => "not_tls",
+        _ => "tls_handshake",
+    }))
+}

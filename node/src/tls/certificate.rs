@@ -1,0 +1,127 @@
+//! The certificate and its private key, from the two files that the configuration names.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use rustls::{Error as TlsError, InconsistentKeys};
+use sha2::{Digest, Sha256};
+use x509_cert::der::Decode;
+
+use crate::config::Tls;
+use crate::data::Secret;
+
+/// Chains of a few kilobytes are long.
+const FILE_BYTES_MAX: u64 = 256 << 10;
+
+const CERT_FILE: &str = "tls.cert_file";
+const KEY_FILE: &str = "tls.key_file";
+
+/// What is wrong with one of the files, and which key of the configuration names it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub(crate) struct Error {
+    pub key: &'static str,
+    what: String,
+}
+
+/// A certificate whose private key is at hand.
+#[derive(Clone, Debug)]
+pub(crate) struct Certificate {
+    pub(super) key: Arc<CertifiedKey>,
+    pub(crate) expires: SystemTime,
+}
+
+impl Certificate {
+    pub(crate) fn read(files: &Tls) -> Result<Self, Error> {
+        Contents::read(files)?.certificate()
+    }
+
+    pub(crate) fn is_expired(&self) -> bool {
+        self.expires <= SystemTime::now()
+    }
+}
+
+/// Both files as they are now, whatever they hold.
+pub(super) struct Contents<'f> {
+    files: &'f Tls,
+    chain: Vec<u8>,
+    key: Secret<Vec<u8>>,
+}
+
+impl<'f> Contents<'f> {
+    pub(super) fn read(files: &'f Tls) -> Result<Self, Error> {
+        Ok(Self {
+            files,
+            chain: read(CERT_FILE, &files.cert_file)?,
+            key: Secret::new(read(KEY_FILE, &files.key_file)?),
+        })
+    }
+
+    /// Differs where one of the files does.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        let parts = [
+            Sha256::digest(&self.chain),
+            Sha256::digest(self.key.reveal()),
+        ];
+        Sha256::digest(parts.concat()).into()
+    }
+
+    pub(super) fn certificate(&self) -> Result<Certificate, Error> {
+        let of_chain = |what| wrong(CERT_FILE, &self.files.cert_file, what);
+        let of_key = |what| wrong(KEY_FILE, &self.files.key_file, what);
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(&self.chain)
+            .collect::<Result<_, _>>()
+            .map_err(|_| of_chain("is broken PEM"))?;
+        let first = chain
+            .first()
+            .ok_or_else(|| of_chain("holds no certificate in PEM"))?;
+        let expires = expires(first).ok_or_else(|| of_chain("its first certificate is broken"))?;
+        let key = PrivateKeyDer::from_pem_slice(self.key.reveal())
+            .map_err(|_| of_key("holds no private key in PEM without a passphrase"))?;
+        let key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider());
+        let key = key.map_err(|error| match error {
+            TlsError::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                of_key("does not belong to the first certificate of tls.cert_file")
+            }
+            TlsError::InvalidCertificate(_) => of_chain("its first certificate is broken"),
+            _ => of_key("its key is broken, or of a kind that is not supported"),
+        })?;
+        Ok(Certificate {
+            key: Arc::new(key),
+            expires,
+        })
+    }
+}
+
+fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
+        .map_err(|error| wrong(key, path, &error.to_string()))?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(wrong(key, path, "is larger than 256 KiB"));
+    }
+    Ok(bytes)
+}
+
+fn wrong(key: &'static str, path: &Path, what: &str) -> Error {
+    Error {
+        key,
+        what: format!("{}: {what}", path.display()),
+    }
+}
+
+/// The end of its validity (RFC 5280 §4.1.2.5).
+fn expires(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
+    let certificate = x509_cert::Certificate::from_der(certificate).ok()?;
+    let not_after = certificate.tbs_certificate().validity().not_after;
+    let since_1970: Duration = not_after.to_unix_duration();
+    SystemTime::UNIX_EPOCH.checked_add(since_1970)
+}

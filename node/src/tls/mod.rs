@@ -1,0 +1,58 @@
+//! TLS at the public ports: the certificate, what connections are accepted with, and its replacement while the node runs.
+
+mod certificate;
+mod reload;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub(crate) use certificate::{Certificate, Error};
+pub(crate) use reload::Reloader;
+
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use tokio_rustls::TlsAcceptor;
+
+use rustls::sign::SingleCertAndKey;
+
+/// What connections are accepted with from now on.
+#[derive(Clone)]
+pub(crate) struct Acceptors {
+    pub rtmps: TlsAcceptor,
+    pub https: TlsAcceptor,
+}
+
+impl Acceptors {
+    fn new(certificate: &Certificate) -> Self {
+        Self {
+            // Encoders and players name no protocol (RFC 7301) for RTMP.
+            rtmps: acceptor(certificate, &[]),
+            https: acceptor(certificate, &[HTTP2, b"http/1.1"]),
+        }
+    }
+}
+
+/// HTTP/2's name in ALPN (RFC 9113 §3.2).
+pub(crate) const HTTP2: &[u8] = b"h2";
+
+/// A configuration of its own for each certificate: sessions are not resumed over a replacement.
+fn acceptor(certificate: &Certificate, protocols: &[&[u8]]) -> TlsAcceptor {
+    let mut config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .expect("the provider has the suites of TLS 1.2 and 1.3")
+        .with_no_client_auth()
+        // Whatever name a client asks for.
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(
+            &certificate.key,
+        ))));
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    TlsAcceptor::from(Arc::new(config))
+}
+
+impl std::fmt::Debug for Acceptors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Acceptors")
+    }
+}
