@@ -49,12 +49,3 @@ impl SegmentInfo {
         format!("{}/{}.ts", self.epoch, self.msn)
     }
 }
-
-/// Why a frame did not go into a segment. The segmenter goes on with the next one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    #[error("the configuration record cannot be used: {0}")]
-    Config(#[from] crate::codec::Error),
-    #[error("the frame cannot be carried: {0}")]
-    Frame(#[from] crate::ts::Error),
-}

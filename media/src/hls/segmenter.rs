@@ -5,11 +5,10 @@ use bytes::{Bytes, BytesMut};
 use super::clock::{Clock, Tick};
 use super::cut::{Cut, FIRST_GOP_S_MAX, ROUNDING_MS, Situation, decide};
 use super::wall::Wall;
-use super::{Error, Segment, SegmentInfo};
-use crate::codec::{aac, avc};
-use crate::frame::{Codec, Frame, Kind, Track};
+use super::{Segment, SegmentInfo};
+use crate::frame::{Frame, Kind, Track};
 use crate::time::UnixMs;
-use crate::ts;
+use crate::ts::{self, AudioConfig, Error, VideoConfig};
 
 /// How long a last frame lasts where nothing says so: one of 30 a second.
 const FRAME_MS_UNKNOWN: i64 = 33;
@@ -52,9 +51,9 @@ pub struct Segmenter {
     epoch: u64,
     next_msn: u64,
     target_duration_s: Option<u32>,
-    /// The configuration records of the tracks that segments carry.
-    video: Option<Bytes>,
-    audio: Option<Bytes>,
+    /// The tracks that segments carry.
+    video: Option<VideoConfig>,
+    audio: Option<AudioConfig>,
     /// Which records were told since the last media frame: they belong to whoever begins next.
     video_told: bool,
     audio_told: bool,
@@ -141,9 +140,12 @@ impl Segmenter {
         last
     }
 
-    /// Takes a frame. Returns the segment that ended before it.
+    /// Takes a frame. Returns the segment that ended before it. After an error it goes on with the
+    /// next frame.
     pub fn push(&mut self, frame: &Frame) -> Result<Option<Segment>, Error> {
         match frame.kind {
+            // Players of MPEG-TS do not choose among several tracks of a kind.
+            _ if frame.track_id != 0 => Ok(None),
             Kind::Metadata => Ok(None),
             Kind::Config => self.configure(frame),
             Kind::Media { .. } if !self.begun => Ok(None),
@@ -180,54 +182,68 @@ impl Segmenter {
         self.target_duration_s
     }
 
+    /// Until a record can be used, frames of its track cannot be read, whatever was before.
     fn configure(&mut self, frame: &Frame) -> Result<Option<Segment>, Error> {
-        let (known, told) = match frame.codec {
-            Codec::Avc => (&self.video, &mut self.video_told),
-            Codec::Aac => (&self.audio, &mut self.audio_told),
-            Codec::Hevc
-            | Codec::Av1
-            | Codec::Vp9
-            | Codec::Opus
-            | Codec::Flac
-            | Codec::Ac3
-            | Codec::Eac3
-            | Codec::Mp3
-            | Codec::Script => return Ok(None),
-        };
-        *told = true;
-        if known.as_ref() == Some(&frame.data) {
-            return Ok(None);
-        }
-        let is_new_track = known.is_none();
-        // Until a record can be used, frames of its track cannot be read, whatever was before.
-        match frame.codec {
-            Codec::Avc => {
-                self.video = None;
-                let config = avc::DecoderConfig::parse(&frame.data)?;
-                let ended = self.end_before_change(is_new_track);
-                self.muxer.set_video(config);
-                self.video = Some(frame.data.clone());
-                Ok(ended)
+        match frame.track() {
+            Track::Video => {
+                self.video_told = true;
+                let known = self.video.take();
+                let config = VideoConfig::parse(frame.codec, &frame.data)?;
+                Ok(config.and_then(|config| self.set_video(known, config)))
             }
-            _ => {
-                self.audio = None;
-                let config = aac::AudioSpecificConfig::parse(&frame.data)?;
-                config.adts_header(0).ok_or(ts::Error::NotAdts)?;
-                let ended = self.end_before_change(is_new_track);
-                self.muxer.set_audio(config)?;
-                self.audio = Some(frame.data.clone());
-                Ok(ended)
+            Track::Audio => {
+                self.audio_told = true;
+                let known = self.audio.take();
+                let config = AudioConfig::parse(frame.codec, &frame.data)?;
+                Ok(config.and_then(|config| self.set_audio(known, config)))
+            }
+            Track::Data => Ok(None),
+        }
+    }
+
+    fn set_video(&mut self, known: Option<VideoConfig>, config: VideoConfig) -> Option<Segment> {
+        let mut ended = None;
+        if known.as_ref() != Some(&config) {
+            ended = self.end_before_change(known.is_none());
+            self.muxer.set_video(config.clone());
+        }
+        self.video = Some(config);
+        ended
+    }
+
+    fn set_audio(&mut self, known: Option<AudioConfig>, config: AudioConfig) -> Option<Segment> {
+        let mut ended = None;
+        if known.as_ref() != Some(&config) {
+            let joins_video = known.is_none()
+                && self.is_first_and_short()
+                && self
+                    .open
+                    .as_ref()
+                    .is_some_and(|open| open.starts_with_key.is_some());
+            if !joins_video {
+                ended = self.end_before_change(known.is_none());
+            }
+            self.muxer.set_audio(config.clone());
+            if joins_video {
+                self.muxer.restart_segment(&mut self.buffer);
             }
         }
+        self.audio = Some(config);
+        ended
+    }
+
+    /// Nothing of this publisher has been listed yet.
+    fn is_first_and_short(&self) -> bool {
+        let short = self.open.as_ref().is_some_and(|open| {
+            open.last_ms.saturating_sub(open.start_ms) < i64::from(self.target_ms)
+        });
+        short && !self.made_since_begin
     }
 
     /// A publisher that tells its second track a moment after its first frames has not changed
     /// anything yet: those frames are dropped, as all before the first key frame are.
     fn end_before_change(&mut self, is_new_track: bool) -> Option<Segment> {
-        let short = self.open.as_ref().is_some_and(|open| {
-            open.last_ms.saturating_sub(open.start_ms) < i64::from(self.target_ms)
-        });
-        if is_new_track && short && !self.made_since_begin {
+        if is_new_track && self.is_first_and_short() {
             self.muxer.flush_audio(&mut self.buffer);
             self.buffer.clear();
             let dropped = self.open.take();
@@ -241,8 +257,13 @@ impl Segmenter {
     fn media(&mut self, frame: &Frame, key: bool) -> Result<Option<Segment>, Error> {
         (self.video_told, self.audio_told) = (false, false);
         let is_video = frame.track() == Track::Video;
-        let track = if is_video { &self.video } else { &self.audio };
-        if track.is_none() {
+        let changed = self.learn_audio(frame)?;
+        let is_known = if is_video {
+            self.video.is_some()
+        } else {
+            self.audio.is_some()
+        };
+        if !is_known {
             return Ok(None);
         }
         self.wall.see_frame(frame.dts.0);
@@ -263,7 +284,17 @@ impl Segmenter {
         if self.open.is_some() && !(is_video && self.awaits_key) {
             self.append(frame, key, tick)?;
         }
-        Ok(ended)
+        // What a change ended left nothing open that could end here.
+        Ok(changed.or(ended))
+    }
+
+    /// Codecs without a configuration are told by each of their frames.
+    fn learn_audio(&mut self, frame: &Frame) -> Result<Option<Segment>, Error> {
+        let Some(config) = AudioConfig::of_frame(frame.codec, &frame.data)? else {
+            return Ok(None);
+        };
+        let known = self.audio.take();
+        Ok(self.set_audio(known, config))
     }
 
     fn decide(&self, frame: &Frame, key: bool, tick: Tick) -> Cut {
@@ -325,7 +356,7 @@ impl Segmenter {
             }
         }
         // `check` has passed this frame, so nothing is lost with a segment that just ended.
-        Ok(self.muxer.write(frame, &mut self.buffer)?)
+        self.muxer.write(frame, &mut self.buffer)
     }
 
     /// Ends the open segment after its last frame; what follows is a discontinuity.

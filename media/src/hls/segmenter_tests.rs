@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::frame::Codec;
 use crate::hls::Window;
 use crate::time::MediaMs;
 
@@ -397,16 +398,66 @@ fn broken_frames_and_records_are_refused_and_passed_over() {
         data: Bytes::from_static(&[0, 0, 0, 9, 1]),
         ..video(2_000, true)
     };
-    assert!(matches!(segmenter.push(&broken), Err(Error::Frame(_))));
+    assert!(matches!(segmenter.push(&broken), Err(Error::AccessUnit(_))));
     assert!(matches!(
         segmenter.push(&config(Codec::Aac, b"")),
         Err(Error::Config(_))
     ));
     assert_eq!(segmenter.push(&audio(2_000)), Ok(None)); // no longer readable
     let usac = config(Codec::Aac, b"\xF9\x46\x40");
-    assert_eq!(segmenter.push(&usac), Err(Error::Frame(ts::Error::NotAdts)));
+    assert_eq!(segmenter.push(&usac), Err(Error::NotAdts));
     let segments = push_all(&mut segmenter, &videos(2_000, 2_040, 2_000));
     assert_eq!(durations(&segments), [2_000]);
+}
+
+/// MP3 at 44.1 kHz, or at 48 kHz, which tell themselves.
+fn mp3s(from: i64, to: i64, header: &'static [u8; 4]) -> Vec<Frame> {
+    let frame = |at| Frame {
+        codec: Codec::Mp3,
+        data: Bytes::from_static(header),
+        ..audio(at)
+    };
+    (from..to).step_by(26).map(frame).collect()
+}
+
+const MP3_44: &[u8; 4] = b"\xFF\xFB\x90\x64";
+const MP3_48: &[u8; 4] = b"\xFF\xFB\x94\x64";
+
+#[test]
+fn audio_without_a_configuration_joins_the_first_segment() {
+    let frames = merged(videos(0, 4_040, 2_000), mp3s(30, 4_040, MP3_44));
+    let segments = segments(&[config(Codec::Avc, AVC)], &frames);
+    assert_eq!(durations(&segments), [2_000, 2_000, 40]);
+    for segment in &segments[..2] {
+        assert_eq!(frames_in(segment)[&ts::VIDEO_PID], 50);
+        assert!(frames_in(segment)[&ts::AUDIO_PID] > 10);
+        assert!(!segment.info.discontinuity);
+    }
+}
+
+#[test]
+fn audio_that_changes_without_a_configuration_ends_the_segment() {
+    let mut segmenter = begun(&[config(Codec::Avc, AVC)]);
+    let before = merged(videos(0, 3_000, 2_000), mp3s(0, 2_980, MP3_44));
+    assert_eq!(durations(&push_all(&mut segmenter, &before)), [2_000]);
+    let after = merged(videos(3_000, 6_040, 1_000), mp3s(2_990, 6_040, MP3_48));
+    let segments = push_all(&mut segmenter, &after);
+    assert_eq!(durations(&segments)[0], 1_000);
+    assert!(!segments[0].info.discontinuity && segments[1].info.discontinuity);
+}
+
+#[test]
+fn only_the_default_track_is_cut() {
+    let other = |frame: Frame| Frame {
+        track_id: 1,
+        ..frame
+    };
+    let mut frames = videos(0, 2_040, 2_000);
+    frames.extend(audios(0, 2_000).into_iter().map(other));
+    frames.sort_by_key(|frame| frame.dts);
+    let configs = [config(Codec::Avc, AVC), other(config(Codec::Aac, AAC))];
+    let segments = segments(&configs, &frames);
+    assert_eq!(frames_in(&segments[0]).get(&ts::AUDIO_PID), None);
 }
 
 #[derive(Clone, Debug)]

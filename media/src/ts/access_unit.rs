@@ -1,17 +1,14 @@
-//! From length-prefixed NAL units to the byte stream that MPEG-TS carries (H.264 annex B).
+//! From length-prefixed NAL units to the byte stream that MPEG-TS carries (H.264 annex B, H.265
+//! annex B).
 
 use super::Error;
-use crate::codec::avc::{DecoderConfig, nal_type, nal_unit_type};
+use super::config::{Part, VideoConfig};
 use crate::frame::Frame;
 
 const START_CODE: &[u8] = &[0, 0, 0, 1];
-/// An access unit delimiter that promises nothing about slice types (H.264 §7.4.2.4). Every
-/// access unit in MPEG-TS has one (ISO/IEC 13818-1 §2.14.1).
-const DELIMITER: &[u8] = &[nal_type::ACCESS_UNIT_DELIMITER, 0xF0];
-
 /// An access unit with what it lacks: walked once to measure it, once to write it.
 pub(super) struct AccessUnit<'a> {
-    config: &'a DecoderConfig,
+    config: &'a VideoConfig,
     data: &'a [u8],
     own_delimiter: bool,
     add_parameter_sets: bool,
@@ -20,7 +17,10 @@ pub(super) struct AccessUnit<'a> {
 
 impl<'a> AccessUnit<'a> {
     /// Reads it to its end, so that writing it cannot fail half-way.
-    pub(super) fn scan(config: &'a DecoderConfig, frame: &'a Frame) -> Result<Self, Error> {
+    pub(super) fn scan(config: &'a VideoConfig, frame: &'a Frame) -> Result<Self, Error> {
+        if frame.codec != config.codec() {
+            return Err(Error::NoConfig);
+        }
         let data = frame.data.as_ref();
         let mut unit = Self {
             config,
@@ -29,21 +29,20 @@ impl<'a> AccessUnit<'a> {
             add_parameter_sets: false,
             len: 0,
         };
-        let (mut has_sps, mut has_pps) = (false, false);
+        let mut sets = 0;
         for (at, nal) in config.nal_units(data).enumerate() {
             let nal = nal?;
             unit.len += START_CODE.len() + nal.len();
-            match nal_unit_type(nal) {
-                nal_type::ACCESS_UNIT_DELIMITER if at == 0 => unit.own_delimiter = true,
-                nal_type::SPS => has_sps = true,
-                nal_type::PPS => has_pps = true,
-                _ => {}
+            match config.part(nal) {
+                Part::Delimiter if at == 0 => unit.own_delimiter = true,
+                Part::Set(kind) => sets |= kind,
+                Part::Delimiter | Part::Other => {}
             }
         }
         if unit.len == 0 {
             return Err(Error::Empty);
         }
-        unit.add_parameter_sets = frame.is_key() && !(has_sps && has_pps);
+        unit.add_parameter_sets = frame.is_key() && sets != config.all_sets();
         unit.len += unit
             .added()
             .map(|nal| START_CODE.len() + nal.len())
@@ -68,11 +67,11 @@ impl<'a> AccessUnit<'a> {
     }
 
     fn added(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let delimiter = (!self.own_delimiter).then_some(DELIMITER);
+        let delimiter = (!self.own_delimiter).then(|| self.config.delimiter());
         let config = self.config;
         let sets = self
             .add_parameter_sets
-            .then(|| config.sps.iter().chain(&config.pps).map(AsRef::as_ref));
+            .then(|| config.sets().map(AsRef::as_ref));
         delimiter.into_iter().chain(sets.into_iter().flatten())
     }
 }

@@ -1,4 +1,5 @@
-//! MPEG-TS (ISO/IEC 13818-1) for H.264 and AAC, cut into segments that players can start at.
+//! MPEG-TS (ISO/IEC 13818-1) for H.264 and HEVC, AAC, MP3, AC-3 and E-AC-3, cut into segments that
+//! players can start at.
 //!
 //! Tell a [`Muxer`] its tracks, then for each segment: [`Muxer::start_segment`],
 //! [`Muxer::write`] for every frame, [`Muxer::flush_audio`] last. Continuity counters run
@@ -6,6 +7,7 @@
 
 mod access_unit;
 mod audio;
+mod config;
 mod packet;
 mod pes;
 mod psi;
@@ -13,11 +15,12 @@ mod psi;
 use bytes::BytesMut;
 
 use self::access_unit::AccessUnit;
-use self::audio::AudioPes;
+use self::audio::{AudioPes, FrameHeader};
+pub use self::config::{AudioConfig, VideoConfig, carries};
 use self::packet::{FirstPacket, Packets};
 use self::pes::Stamps;
-use crate::codec::{self, aac, avc};
-use crate::frame::{Codec, Frame, Kind};
+use crate::codec;
+use crate::frame::{Frame, Kind, Track};
 
 /// The packet identifiers that ffmpeg and most packagers use.
 pub const VIDEO_PID: u16 = 0x100;
@@ -46,6 +49,12 @@ pub enum Error {
     Empty,
     #[error("ADTS cannot carry this AAC stream or a frame of this size")]
     NotAdts,
+    #[error("the configuration record cannot be used: {0}")]
+    Config(codec::Error),
+    #[error("the audio frame cannot be read: {0}")]
+    AudioFrame(codec::Error),
+    #[error("the audio frame is larger than its codec allows")]
+    TooLarge,
 }
 
 /// Turns frames into transport stream packets.
@@ -63,13 +72,13 @@ pub struct Muxer {
 
 #[derive(Debug)]
 struct VideoTrack {
-    config: avc::DecoderConfig,
+    config: VideoConfig,
     stamps: Stamps,
 }
 
 #[derive(Debug)]
 struct AudioTrack {
-    config: aac::AudioSpecificConfig,
+    config: AudioConfig,
     pending: AudioPes,
 }
 
@@ -80,8 +89,9 @@ impl Muxer {
     }
 
     /// Takes effect with the next segment; call it between segments.
-    pub fn set_video(&mut self, config: avc::DecoderConfig) {
-        if self.video.is_none() {
+    pub fn set_video(&mut self, config: VideoConfig) {
+        let known = self.video.as_ref().map(|video| video.config.stream_type());
+        if known != Some(config.stream_type()) {
             self.next_pmt_version();
         }
         self.video = Some(VideoTrack {
@@ -90,17 +100,16 @@ impl Muxer {
         });
     }
 
-    /// As [`Muxer::set_video`]; refuses what ADTS has no words for.
-    pub fn set_audio(&mut self, config: aac::AudioSpecificConfig) -> Result<(), Error> {
-        config.adts_header(0).ok_or(Error::NotAdts)?;
-        if self.audio.is_none() {
+    /// As [`Muxer::set_video`]; audio that waits for its group is lost.
+    pub fn set_audio(&mut self, config: AudioConfig) {
+        let known = self.audio.as_ref().map(|audio| audio.config.stream_type());
+        if known != Some(config.stream_type()) {
             self.next_pmt_version();
         }
         self.audio = Some(AudioTrack {
             config,
             pending: AudioPes::default(),
         });
-        Ok(())
     }
 
     /// Forgets a track, as when another publisher takes over without it; counters go on.
@@ -130,24 +139,39 @@ impl Muxer {
     /// Writes the tables that a player needs before anything else.
     pub fn start_segment(&mut self, out: &mut BytesMut) {
         self.video_clock = VideoClock::default();
+        self.write_tables(out);
+    }
+
+    /// Writes the tables at the start of a segment once more, for a track that came after them.
+    pub fn restart_segment(&mut self, segment: &mut [u8]) {
+        self.pat_counter = self.pat_counter.wrapping_sub(1) & 0x0F;
+        self.pmt_counter = self.pmt_counter.wrapping_sub(1) & 0x0F;
+        let mut tables = BytesMut::new();
+        self.write_tables(&mut tables);
+        if let Some(before) = segment.get_mut(..tables.len()) {
+            before.copy_from_slice(&tables);
+        }
+    }
+
+    fn write_tables(&mut self, out: &mut BytesMut) {
         psi::write_pat(&mut self.pat_counter, out);
         let tracks = psi::Tracks {
-            video: self.has_video(),
-            audio: self.has_audio(),
+            video: self.video.as_ref().map(|it| it.config.stream_type()),
+            audio: self.audio.as_ref().map(|it| it.config.stream_type()),
         };
         psi::write_pmt(&mut self.pmt_counter, self.pmt_version, tracks, out);
     }
 
     /// Whether [`Muxer::write`] would take this frame.
     pub fn check(&self, frame: &Frame) -> Result<(), Error> {
-        match (frame.codec, frame.kind) {
-            (Codec::Avc, Kind::Media { .. }) => {
+        match (frame.track(), frame.kind) {
+            (Track::Video, Kind::Media { .. }) => {
                 let video = self.video.as_ref().ok_or(Error::NoConfig)?;
                 AccessUnit::scan(&video.config, frame).map(drop)
             }
-            (Codec::Aac, Kind::Media { .. }) => {
+            (Track::Audio, Kind::Media { .. }) => {
                 let audio = self.audio.as_ref().ok_or(Error::NoConfig)?;
-                audio::adts_header(&audio.config, frame).map(drop)
+                FrameHeader::of(&audio.config, frame).map(drop)
             }
             _ => Ok(()),
         }
@@ -156,18 +180,22 @@ impl Muxer {
     /// Appends a media frame; an error leaves `out` as it was. Audio may wait for its group.
     /// Frames that are not media are passed over: tracks are told by `set_video` and `set_audio`.
     pub fn write(&mut self, frame: &Frame, out: &mut BytesMut) -> Result<(), Error> {
-        match (frame.codec, frame.kind) {
-            (Codec::Avc, Kind::Media { key }) => self.write_video(frame, key, out),
-            (Codec::Aac, Kind::Media { .. }) => self.write_audio(frame, out),
+        match (frame.track(), frame.kind) {
+            (Track::Video, Kind::Media { key }) => self.write_video(frame, key, out),
+            (Track::Audio, Kind::Media { .. }) => self.write_audio(frame, out),
             _ => Ok(()),
         }
     }
 
     /// Writes the audio that waits for its group.
     pub fn flush_audio(&mut self, out: &mut BytesMut) {
-        let Some(group) = self.audio.as_mut().and_then(|it| it.pending.take()) else {
+        let Some(audio) = &mut self.audio else {
             return;
         };
+        let Some(group) = audio.pending.take() else {
+            return;
+        };
+        let is_private = audio.config.is_private();
         let video_carries_clock = self.video.is_some();
         if video_carries_clock && let Some(now_ms) = self.video_clock.after_audio(group.pts_ms) {
             packet::write_clock_only(VIDEO_PID, self.video_counter, clock_ms(now_ms), out);
@@ -176,7 +204,7 @@ impl Muxer {
             pcr_ms: (!video_carries_clock).then(|| clock_ms(group.pts_ms)),
             random_access: true,
         };
-        let header = pes::audio_header(group.pts_ms, group.data.len());
+        let header = pes::audio_header(is_private, group.pts_ms, group.data.len());
         let length = header.len() + group.data.len();
         let mut packets = Packets::new(AUDIO_PID, &mut self.audio_counter, first, length, out);
         packets.put(&header);
@@ -202,13 +230,13 @@ impl Muxer {
 
     fn write_audio(&mut self, frame: &Frame, out: &mut BytesMut) -> Result<(), Error> {
         let audio = self.audio.as_mut().ok_or(Error::NoConfig)?;
-        let header = audio::adts_header(&audio.config, frame)?;
+        let header = FrameHeader::of(&audio.config, frame)?;
         let frame_nanos = audio.config.frame_duration().as_nanos() as i64;
         if !audio.pending.continues_with(frame, frame_nanos) {
             self.flush_audio(out);
         }
         if let Some(audio) = self.audio.as_mut() {
-            audio.pending.add(frame, &header);
+            audio.pending.add(frame, header);
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use crate::frame::Frame;
 
 const VIDEO_STREAM_ID: u8 = 0xE0;
 const AUDIO_STREAM_ID: u8 = 0xC0;
+const PRIVATE_STREAM_1_ID: u8 = 0xBD;
 /// What `PES_packet_length` counts before the payload: two bytes of flags, the length of the stamps.
 const FLAG_BYTES: usize = 3;
 const STAMP_BYTES: usize = 5;
@@ -42,8 +43,13 @@ pub(super) fn video_header(pts_ms: i64, dts_ms: i64, data_len: usize) -> BytesMu
     header(VIDEO_STREAM_ID, pts_ms, dts_ms, data_len)
 }
 
-pub(super) fn audio_header(pts_ms: i64, data_len: usize) -> BytesMut {
-    header(AUDIO_STREAM_ID, pts_ms, None, data_len)
+pub(super) fn audio_header(is_private: bool, pts_ms: i64, data_len: usize) -> BytesMut {
+    let stream_id = if is_private {
+        PRIVATE_STREAM_1_ID
+    } else {
+        AUDIO_STREAM_ID
+    };
+    header(stream_id, pts_ms, None, data_len)
 }
 
 fn header(stream_id: u8, pts_ms: i64, dts_ms: Option<i64>, data_len: usize) -> BytesMut {

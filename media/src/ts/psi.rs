@@ -2,22 +2,22 @@
 
 use bytes::{BufMut, BytesMut};
 
+use super::config::StreamType;
 use super::packet::write_section;
 use super::{AUDIO_PID, VIDEO_PID};
 
 const PAT_PID: u16 = 0;
 const PMT_PID: u16 = 0x1000;
 const PROGRAM: u16 = 1;
-/// `stream_type` (ISO/IEC 13818-1 table 2-34).
-const STREAM_TYPE_AVC: u8 = 0x1B;
-const STREAM_TYPE_AAC_ADTS: u8 = 0x0F;
+/// `descriptor_tag` of a registration descriptor (ISO/IEC 13818-1 §2.6.8).
+const REGISTRATION: u8 = 0x05;
 /// The packet identifier that says "no clock" (ISO/IEC 13818-1 §2.4.4.9).
 const NO_PID: u16 = 0x1FFF;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tracks {
-    pub(super) video: bool,
-    pub(super) audio: bool,
+    pub(super) video: Option<StreamType>,
+    pub(super) audio: Option<StreamType>,
 }
 
 /// ISO/IEC 13818-1 §2.4.4.3. It never changes, so its version stays 0.
@@ -38,20 +38,25 @@ pub(super) fn write_pat(counter: &mut u8, out: &mut BytesMut) {
 pub(super) fn write_pmt(counter: &mut u8, version: u8, tracks: Tracks, out: &mut BytesMut) {
     let mut body = BytesMut::new();
     let clock_pid = match tracks {
-        Tracks { video: true, .. } => VIDEO_PID,
-        Tracks { audio: true, .. } => AUDIO_PID,
+        Tracks { video: Some(_), .. } => VIDEO_PID,
+        Tracks { audio: Some(_), .. } => AUDIO_PID,
         _ => NO_PID,
     };
     body.put_u16(0xE000 | clock_pid);
     body.put_u16(0xF000); // no program descriptors
-    for (present, stream_type, pid) in [
-        (tracks.video, STREAM_TYPE_AVC, VIDEO_PID),
-        (tracks.audio, STREAM_TYPE_AAC_ADTS, AUDIO_PID),
-    ] {
-        if present {
-            body.put_u8(stream_type);
-            body.put_u16(0xE000 | pid);
-            body.put_u16(0xF000); // no track descriptors
+    for (stream_type, pid) in [(tracks.video, VIDEO_PID), (tracks.audio, AUDIO_PID)] {
+        let Some(stream_type) = stream_type else {
+            continue;
+        };
+        body.put_u8(stream_type.number);
+        body.put_u16(0xE000 | pid);
+        match stream_type.registration {
+            None => body.put_u16(0xF000), // no track descriptors
+            Some(format) => {
+                body.put_u16(0xF000 | 2 + format.len() as u16);
+                body.put_slice(&[REGISTRATION, format.len() as u8]);
+                body.put_slice(format);
+            }
         }
     }
     write_section(

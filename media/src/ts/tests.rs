@@ -8,6 +8,9 @@ use mpeg2ts::ts::{ReadTsPacket, TsPacket, TsPacketReader, TsPayload};
 use proptest::prelude::*;
 
 use super::*;
+use crate::codec::avc::tests::hex;
+use crate::codec::{aac, avc, hevc};
+use crate::frame::Codec;
 use crate::time::MediaMs;
 
 /// 320×240 at 25 frames a second, made by x264.
@@ -27,10 +30,10 @@ fn aac_config() -> aac::AudioSpecificConfig {
 fn muxer(video: bool, audio: bool) -> Muxer {
     let mut muxer = Muxer::new();
     if video {
-        muxer.set_video(avc_config());
+        muxer.set_video(VideoConfig::Avc(avc_config()));
     }
     if audio {
-        muxer.set_audio(aac_config()).unwrap();
+        muxer.set_audio(AudioConfig::Aac(aac_config()));
     }
     muxer
 }
@@ -137,9 +140,9 @@ fn tables_name_only_the_tracks_that_exist() {
 fn a_change_of_tracks_is_a_new_version() {
     let mut muxer = muxer(true, false);
     let first = pmt(&segment(&mut muxer, &[])).version_number;
-    muxer.set_video(avc_config());
+    muxer.set_video(VideoConfig::Avc(avc_config()));
     assert_eq!(pmt(&segment(&mut muxer, &[])).version_number, first);
-    muxer.set_audio(aac_config()).unwrap();
+    muxer.set_audio(AudioConfig::Aac(aac_config()));
     assert_ne!(pmt(&segment(&mut muxer, &[])).version_number, first);
 }
 
@@ -307,9 +310,8 @@ fn audio_after_a_gap_has_its_own_time() {
 fn the_largest_audio_frames_never_outgrow_their_pes() {
     // 96 kHz: ten frames of the largest size want to share a group.
     let mut muxer = Muxer::new();
-    muxer
-        .set_audio(aac::AudioSpecificConfig::parse(&[0x10, 0x10]).unwrap())
-        .unwrap();
+    let config = AudioConfig::parse(Codec::Aac, &[0x10, 0x10]).unwrap();
+    muxer.set_audio(config.unwrap());
     let frames: Vec<_> = (0..30)
         .map(|at| audio(at * 1024 / 96, &[1; 8184]))
         .collect();
@@ -351,8 +353,8 @@ fn what_cannot_be_written_leaves_no_trace() {
         muxer.flush_audio(&mut out);
         assert!(out.is_empty());
     }
-    let he_aac_v3 = aac::AudioSpecificConfig::parse(&[0xF9, 0x46, 0x40]).unwrap();
-    assert_eq!(Muxer::new().set_audio(he_aac_v3), Err(Error::NotAdts));
+    let usac = AudioConfig::parse(Codec::Aac, &[0xF9, 0x46, 0x40]);
+    assert_eq!(usac, Err(Error::NotAdts));
 }
 
 fn any_frame() -> impl Strategy<Value = Frame> {
@@ -404,4 +406,209 @@ proptest! {
         prop_assert_eq!(out.is_empty(), !taken);
         prop_assert_eq!(out.len() % 188, 0);
     }
+}
+
+/// Main profile, 320×240, made by x265.
+fn hevc_config() -> hevc::DecoderConfig {
+    let record = hex(
+        "0101600000009000000000003cf000fcfdf8f800000f03200001001840010c01ffff01600000030090000003000003003c959409210001002a42010101600000030090000003000003003ca00a080f16595952930bc05a020000030002000003003c1022000100064401c073c189",
+    );
+    hevc::DecoderConfig::parse(&record).unwrap()
+}
+
+const MP3: &[u8] = &[0xFF, 0xFB, 0x90, 0x64, 1, 2, 3];
+const MP3_LOW: &[u8] = &[0xFF, 0xF3, 0x80, 0x64, 1, 2, 3];
+const AC3: &[u8] = &[0x0B, 0x77, 0xFE, 0x95, 0x14, 0x40, 0x43, 0xE1, 9];
+const EAC3: &[u8] = &[0x0B, 0x77, 0x03, 0x7F, 0x3F, 0x87, 0xC0, 0x00, 9];
+
+fn of_codec(codec: Codec, dts: i64, data: &[u8]) -> Frame {
+    Frame {
+        codec,
+        ..audio(dts, data)
+    }
+}
+
+/// Without video, with the audio that this frame is of.
+fn muxer_for(frame: &Frame) -> Muxer {
+    let mut muxer = Muxer::new();
+    let config = AudioConfig::of_frame(frame.codec, &frame.data).unwrap();
+    muxer.set_audio(config.unwrap());
+    muxer
+}
+
+/// The track entries of the program map table: type, packet identifier, descriptors.
+fn tracks(data: &[u8]) -> Vec<(u8, u16, Vec<u8>)> {
+    let section = &data[188 + 5..];
+    let length = usize::from(section[1] & 0x0F) << 8 | usize::from(section[2]);
+    let end = 3 + length - 4; // the CRC
+    let mut rest = &section[12..end];
+    let mut tracks = Vec::new();
+    while let [kind, high, low, _, descriptors, after @ ..] = rest {
+        let pid = u16::from_be_bytes([*high, *low]) & 0x1FFF;
+        let (descriptors, after) = after.split_at((*descriptors).into());
+        tracks.push((*kind, pid, descriptors.to_vec()));
+        rest = after;
+    }
+    tracks
+}
+
+#[test]
+fn tables_name_each_codec() {
+    let registered = |format: &[u8]| [&[5, 4], format].concat();
+    let mut muxer = Muxer::new();
+    muxer.set_video(VideoConfig::Hevc(hevc_config()));
+    assert_eq!(
+        tracks(&segment(&mut muxer, &[])),
+        [(0x24, VIDEO_PID, registered(b"HEVC"))]
+    );
+    for (codec, data, number, descriptors) in [
+        (Codec::Mp3, MP3, 0x03, vec![]),
+        (Codec::Mp3, MP3_LOW, 0x04, vec![]),
+        (Codec::Ac3, AC3, 0x81, registered(b"AC-3")),
+        (Codec::Eac3, EAC3, 0x87, registered(b"EAC3")),
+    ] {
+        let frame = of_codec(codec, 0, data);
+        let out = segment(&mut muxer_for(&frame), &[frame]);
+        assert_eq!(
+            tracks(&out),
+            [(number, AUDIO_PID, descriptors)],
+            "{codec:?}"
+        );
+    }
+}
+
+#[test]
+fn hevc_access_units_get_what_they_lack() {
+    let config = hevc_config();
+    let [vps, sps, pps] = [&config.vps, &config.sps, &config.pps].map(|sets| sets[0].as_ref());
+    let (aud, aud_own): (&[u8], &[u8]) = (&[0x46, 1, 0x50], &[0x46, 1, 0x10]);
+    let (idr, slice): (&[u8], &[u8]) = (&[0x26, 1, 2], &[0x02, 1, 3]);
+    for (name, key, nals, expected) in [
+        (
+            "key frame",
+            true,
+            &[idr][..],
+            &[aud, vps, sps, pps, idr][..],
+        ),
+        ("other frame", false, &[slice], &[aud, slice]),
+        (
+            "own delimiter",
+            true,
+            &[aud_own, idr],
+            &[aud_own, vps, sps, pps, idr],
+        ),
+        (
+            "own sets",
+            true,
+            &[vps, sps, pps, idr],
+            &[aud, vps, sps, pps, idr],
+        ),
+        (
+            "some of its own",
+            true,
+            &[sps, pps, idr],
+            &[aud, vps, sps, pps, sps, pps, idr],
+        ),
+    ] {
+        let frame = Frame {
+            codec: Codec::Hevc,
+            kind: Kind::Media { key },
+            ..video(0, 0, nals)
+        };
+        let mut muxer = Muxer::new();
+        muxer.set_video(VideoConfig::Hevc(config.clone()));
+        let expected: Vec<u8> = expected
+            .iter()
+            .flat_map(|nal| [&[0, 0, 0, 1], *nal].concat())
+            .collect();
+        assert_eq!(
+            pes(&segment(&mut muxer, &[frame]), true)[0].data,
+            expected,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn frames_with_headers_of_their_own_come_back_as_they_were() {
+    for (codec, data, frame_ms, in_group) in [
+        (Codec::Mp3, MP3, 26, 4),
+        (Codec::Ac3, AC3, 32, 4),
+        (Codec::Eac3, EAC3, 32, 4),
+    ] {
+        let frames: Vec<_> = (0..8)
+            .map(|at| of_codec(codec, at * frame_ms, data))
+            .collect();
+        let out = segment(&mut muxer_for(&frames[0]), &frames);
+        let groups = pes(&out, false);
+        let ids: Vec<_> = groups
+            .iter()
+            .map(|it| it.header.stream_id.as_u8())
+            .collect();
+        let id = if codec == Codec::Mp3 { 0xC0 } else { 0xBD };
+        assert_eq!(ids, vec![id; 8 / in_group], "{codec:?}");
+        let read: Vec<u8> = groups.into_iter().flat_map(|it| it.data).collect();
+        assert_eq!(read, data.repeat(8), "{codec:?}");
+    }
+}
+
+#[test]
+fn frames_that_the_tables_do_not_announce_are_refused() {
+    let ac3 = of_codec(Codec::Ac3, 0, AC3);
+    let hevc = Frame {
+        codec: Codec::Hevc,
+        ..video(0, 0, &[&[0x26, 1]])
+    };
+    for (muxer, frame, error) in [
+        (
+            muxer_for(&ac3),
+            of_codec(Codec::Mp3, 0, MP3),
+            Error::NoConfig,
+        ),
+        (
+            muxer_for(&ac3),
+            of_codec(Codec::Eac3, 0, EAC3),
+            Error::NoConfig,
+        ),
+        (muxer_for(&ac3), audio(0, &[1]), Error::NoConfig),
+        (
+            muxer_for(&ac3),
+            of_codec(Codec::Ac3, 0, &AC3[1..]),
+            Error::AudioFrame(codec::Error::Marker("AC-3's sync word")),
+        ),
+        (
+            muxer_for(&ac3),
+            of_codec(Codec::Ac3, 0, &AC3.repeat(1000)),
+            Error::TooLarge,
+        ),
+        (
+            muxer(true, true),
+            of_codec(Codec::Mp3, 0, MP3),
+            Error::NoConfig,
+        ),
+        (muxer(true, true), hevc, Error::NoConfig),
+    ] {
+        assert_eq!(muxer.check(&frame), Err(error));
+    }
+}
+
+#[test]
+fn a_track_that_comes_late_is_told_at_the_start() {
+    let key = video(0, 0, &[&[0x65, 1]]);
+    let (mut late, mut out) = (muxer(true, false), BytesMut::new());
+    segment(&mut late, &[]);
+    late.start_segment(&mut out);
+    late.write(&key, &mut out).unwrap();
+    late.set_audio(AudioConfig::Aac(aac_config()));
+    late.restart_segment(&mut out);
+    late.write(&audio(0, &[1; 9]), &mut out).unwrap();
+    late.flush_audio(&mut out);
+    assert_eq!(tracks(&out).len(), 2);
+    assert_eq!((pes(&out, true).len(), pes(&out, false).len()), (1, 1));
+    out.unsplit({
+        let mut next = BytesMut::new();
+        late.start_segment(&mut next);
+        next
+    });
+    assert_counters_run_on(&out);
 }
