@@ -66,6 +66,24 @@ impl Codec {
         (".mp3", Self::Mp3),
     ];
 
+    /// What people call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Avc => "H.264",
+            Self::Hevc => "HEVC",
+            Self::Av1 => "AV1",
+            Self::Vp9 => "VP9",
+            Self::Aac => "AAC",
+            Self::Opus => "Opus",
+            Self::Flac => "FLAC",
+            Self::Ac3 => "AC-3",
+            Self::Eac3 => "E-AC-3",
+            Self::Mp3 => "MP3",
+            Self::Script => "script data",
+        }
+    }
+
     /// Whether a decoder needs a configuration before the first frame.
     #[must_use]
     pub fn has_config(self) -> bool {

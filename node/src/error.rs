@@ -53,6 +53,8 @@ pub(crate) enum Refusal {
     /// Said of a way to play, whatever the room.
     #[error("{0} is switched off on this server")]
     ProtocolOff(&'static str),
+    #[error("HLS here cannot carry {0}: watch by HTTP-FLV, WebSocket-FLV or RTMP")]
+    CodecNotInHls(&'static str),
     #[error("the stream has only just begun: try again in a moment")]
     NotReady,
     #[error("this server is full: try again later")]
@@ -89,6 +91,7 @@ impl Refusal {
             Self::UnsupportedCodec(_) => "unsupported_codec",
             Self::NoKeyFrame => "no_key_frame",
             Self::ProtocolOff(_) => "protocol_off",
+            Self::CodecNotInHls(_) => "codec_not_in_hls",
             Self::NotReady => "not_ready",
             Self::Full => "full",
             Self::Overloaded => "overloaded",
@@ -114,7 +117,8 @@ impl Refusal {
             | Self::NotLive
             | Self::Ended
             | Self::NoSegment
-            | Self::ProtocolOff(_) => 404,
+            | Self::ProtocolOff(_)
+            | Self::CodecNotInHls(_) => 404,
             Self::AlreadyExists(_) | Self::AlreadyLive => 409,
             Self::NotReady
             | Self::Full

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::delivery::{Credential, check_playback, viewable};
 use crate::error::Refusal;
 use crate::hub::{self, Described, Stream};
+use crate::packager;
 use crate::rooms::RoomId;
 
 /// Rooms listed at most: the page is for people.
@@ -50,7 +51,7 @@ pub(crate) struct Audio {
     pub channels: u8,
 }
 
-/// Paths on this same host; none for what is switched off.
+/// Paths on this same host; none for what is switched off or cannot carry the stream.
 #[derive(Debug, Serialize)]
 struct Urls {
     flv: Option<String>,
@@ -108,7 +109,7 @@ impl Live {
             viewers: stream.viewers().total() + by_hls,
             video: video.map(Video::from),
             audio: audio.map(Audio::from),
-            urls: Urls::of(stream.room(), &app.config, &credential.prefix()),
+            urls: Urls::of(stream, &app.config, &credential.prefix()),
         }
     }
 }
@@ -136,9 +137,10 @@ impl From<codec::Audio> for Audio {
 }
 
 impl Urls {
-    fn of(room: &RoomId, config: &Config, prefix: &str) -> Self {
-        let name = room.stream_name();
-        let (flv, hls) = (config.flv.enabled, config.hls.enabled);
+    fn of(stream: &Stream, config: &Config, prefix: &str) -> Self {
+        let name = stream.room().stream_name();
+        let flv = config.flv.enabled;
+        let hls = config.hls.enabled && packager::not_in_hls(stream).is_none();
         Self {
             flv: flv.then(|| format!("{prefix}/flv/{name}.flv")),
             ws_flv: flv.then(|| format!("{prefix}/ws/{name}.flv")),

@@ -62,12 +62,13 @@ pub(crate) async fn playlist(
         takes_more?;
     }
     let playlists = match channel.playlists() {
-        Some(playlists) => playlists,
-        None => {
+        Some(playlists) if channel.not_carried().is_none() => playlists,
+        _ => {
             // Only a stream that is live, or may come back, is worth waiting for.
             viewable(&app, &room, &credential).await?;
             let first = timeout(FIRST_PLAYLIST_WAIT, channel.first_playlists());
-            first.await.map_err(|_| Refusal::NotReady)?
+            let first = first.await.map_err(|_| Refusal::NotReady)?;
+            first.map_err(|codec| Refusal::CodecNotInHls(codec.name()))?
         }
     };
     let mut headers = media_headers(&app, "application/vnd.apple.mpegurl");

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Instant, SystemTime};
 
-use isocast_media::{Frame, UnixMs};
+use isocast_media::{Codec, Frame, Track, UnixMs};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -178,6 +178,14 @@ impl Stream {
     /// What describes the stream now.
     pub(crate) fn headers(&self) -> Headers {
         self.read().ring.headers().clone()
+    }
+
+    /// What the publisher's video and audio are coded as, as far as it has told.
+    pub(crate) fn codecs(&self) -> impl Iterator<Item = Codec> + use<> {
+        let inner = self.read();
+        let headers = inner.ring.headers();
+        let codecs = [Track::Video, Track::Audio].map(|track| headers.codec(track));
+        codecs.into_iter().flatten()
     }
 
     /// Sends all viewers away; the publisher, and the packager, go on.

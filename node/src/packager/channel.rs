@@ -4,11 +4,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use bytes::Bytes;
+use isocast_media::Codec;
 use isocast_media::codec::FrameRate;
 use isocast_media::hls::{self, Rendition, Segment, SegmentInfo, Window};
 use tokio::sync::watch;
 
 use super::audience::Audience;
+use super::not_in_hls;
 use crate::hub::{Described, Headers, Stream};
 use crate::rooms::RoomId;
 
@@ -95,15 +97,28 @@ impl Channel {
         self.read().playlists.clone()
     }
 
-    /// Waits for the first playlists. Give it a deadline.
-    pub(crate) async fn first_playlists(&self) -> Arc<Playlists> {
+    /// The codec that keeps the stream, as it is now, from being cut.
+    pub(crate) fn not_carried(&self) -> Option<Codec> {
+        not_in_hls(&self.stream)
+    }
+
+    /// Waits for the first playlists, or for the codec that keeps the stream from having any. Give
+    /// it a deadline.
+    pub(crate) async fn first_playlists(&self) -> Result<Arc<Playlists>, Codec> {
         let mut changes = self.changes.subscribe();
         loop {
-            if let Some(playlists) = self.playlists() {
-                return playlists;
+            if let Some(codec) = self.not_carried() {
+                return Err(codec);
             }
-            // The sender lives in `self`, so this cannot fail.
-            let _ = changes.changed().await;
+            if let Some(playlists) = self.playlists() {
+                return Ok(playlists);
+            }
+            tokio::select! {
+                // The sender lives in `self`, so this cannot fail.
+                _ = changes.changed() => {}
+                // It may have told another codec.
+                () = self.stream.changed() => {}
+            }
         }
     }
 

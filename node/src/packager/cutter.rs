@@ -9,7 +9,10 @@ pub(super) async fn run(mut subscriber: Subscriber, channel: &Channel, config: S
     let mut cutter = Cutter::new(channel, config, unix_now());
     loop {
         match subscriber.next().await {
-            Delivery::Items(items) => items.iter().for_each(|item| cutter.take(item)),
+            Delivery::Items(items) => {
+                cutter.look_at_codecs();
+                items.iter().for_each(|item| cutter.take(item));
+            }
             Delivery::Interrupted => cutter.finish(),
             Delivery::Ended => {
                 cutter.finish();
@@ -29,6 +32,8 @@ struct Cutter<'a> {
     segmenter: Segmenter,
     epoch: Option<u64>,
     joined: bool,
+    /// The stream has a codec that HLS cannot carry: nothing is cut.
+    refused: bool,
 }
 
 impl<'a> Cutter<'a> {
@@ -41,6 +46,7 @@ impl<'a> Cutter<'a> {
             segmenter: Segmenter::new(config, first_msn),
             epoch: None,
             joined: false,
+            refused: false,
         }
     }
 
@@ -73,7 +79,19 @@ impl<'a> Cutter<'a> {
         self.push(&slot.frame);
     }
 
+    fn look_at_codecs(&mut self) {
+        let refused = self.channel.not_carried().is_some();
+        if refused && !self.refused {
+            let cut = self.segmenter.discontinuity();
+            self.add(cut);
+        }
+        self.refused = refused;
+    }
+
     fn push(&mut self, frame: &Frame) {
+        if self.refused {
+            return;
+        }
         match self.segmenter.push(frame) {
             Ok(cut) => self.add(cut),
             Err(error) => tracing::debug!(%error, "a frame is left out of HLS"),

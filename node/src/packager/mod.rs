@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use isocast_media::hls::SegmenterConfig;
+use isocast_media::{Codec, ts};
 use tokio_util::task::TaskTracker;
 
 pub(crate) use channel::{Channel, Playlists};
@@ -17,6 +18,12 @@ pub(crate) use channel::{Channel, Playlists};
 use crate::config;
 use crate::hub::{Protocol, Stream};
 use crate::rooms::RoomId;
+
+/// The codec for which a stream has no HLS; `None` where all of it can be cut. A stream is not cut
+/// in part: who hears nothing would not know why.
+pub(crate) fn not_in_hls(stream: &Stream) -> Option<Codec> {
+    stream.codecs().find(|&codec| !ts::carries(codec))
+}
 
 /// All channels of this node, and the tasks that fill them.
 #[derive(Debug)]

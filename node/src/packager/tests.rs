@@ -127,7 +127,7 @@ async fn the_first_playlist_comes_with_the_first_segment() {
         "a segment ends when the next one starts"
     );
     studio.send(&publisher, 1).await;
-    let playlists = first.await;
+    let playlists = first.await.unwrap();
     assert_eq!(
         listed(std::str::from_utf8(&playlists.media).unwrap()).len(),
         1
@@ -273,4 +273,49 @@ async fn nothing_is_cut_where_hls_is_off() {
     let (_publisher, stream) = studio.hub.publish(claim, Instant::now()).unwrap();
     studio.packager.follow(&stream);
     assert!(studio.tasks.is_empty() && studio.packager.channel(stream.room()).is_none());
+}
+
+const OPUS: &[u8] = b"OpusHead\x01\x02\x38\x01\x80\xbb\0\0\0\0\0";
+
+fn opus(kind: Kind, dts: i64, data: &'static [u8]) -> Frame {
+    Frame {
+        codec: Codec::Opus,
+        ..frame(kind, dts, data)
+    }
+}
+
+#[tokio::test]
+async fn who_waits_learns_at_once_that_a_codec_is_not_in_hls() {
+    let mut studio = Studio::new();
+    let (publisher, channel) = studio.publish();
+    let mut first = Box::pin(channel.first_playlists());
+    assert!(first.as_mut().now_or_never().is_none());
+    publisher
+        .push(opus(Kind::Config, 0, OPUS), Instant::now())
+        .unwrap();
+    settle().await;
+    let refused = first.as_mut().now_or_never().expect("it waits no longer");
+    assert_eq!(refused.unwrap_err(), Codec::Opus);
+    assert_eq!(channel.not_carried(), Some(Codec::Opus));
+}
+
+#[tokio::test]
+async fn a_stream_that_turns_to_what_hls_can_carry_is_cut() {
+    let mut studio = Studio::new();
+    let (publisher, channel) = studio.publish();
+    publisher
+        .push(opus(Kind::Config, 0, OPUS), Instant::now())
+        .unwrap();
+    for dts in (0..4_000).step_by(20) {
+        let audio = opus(Kind::Media { key: true }, dts, b"\xfc\xff\xfe");
+        publisher.push(audio, Instant::now()).unwrap();
+    }
+    settle().await;
+    assert!(channel.playlists().is_none(), "nothing is cut");
+    drop(publisher);
+    let (publisher, channel) = studio.publish();
+    studio.send(&publisher, 3).await;
+    assert_eq!(channel.not_carried(), None);
+    let text = playlist(&channel);
+    assert!(listed(&text).iter().all(|(epoch, _)| *epoch == 2), "{text}");
 }
