@@ -53,7 +53,7 @@ pub(super) fn write_pmt(counter: &mut u8, version: u8, tracks: Tracks, out: &mut
         match stream_type.registration {
             None => body.put_u16(0xF000), // no track descriptors
             Some(format) => {
-                body.put_u16(0xF000 | 2 + format.len() as u16);
+                body.put_u16(0xF000 | (2 + format.len() as u16));
                 body.put_slice(&[REGISTRATION, format.len() as u8]);
                 body.put_slice(format);
             }
