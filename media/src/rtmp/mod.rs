@@ -17,4 +17,4 @@ pub mod message;
 pub mod session;
 
 pub use error::Error;
-pub use session::{Call, Caller, CallerEvent, Event, Limits, Media, Session};
+pub use session::{Call, Caller, CallerEvent, Capabilities, Event, Limits, Media, Session};

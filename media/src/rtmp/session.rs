@@ -8,11 +8,13 @@
 //! 4. [`Session`] only: call `check_deadline` no later than `deadline` says.
 
 mod caller;
+mod capabilities;
 mod server;
 pub mod status;
 mod wire;
 
 pub use caller::{Call, Caller, CallerEvent, Role};
+pub use capabilities::Capabilities;
 pub use server::{Event, Limits, Session};
 pub use wire::CHUNK_SIZE;
 

@@ -13,7 +13,7 @@ use super::Socket;
 use crate::app::App;
 use crate::delivery::{self, Credential, Outflow};
 use crate::error::Refusal;
-use crate::hub::{Delivery, Protocol, Source, Subscriber};
+use crate::hub::{Delivery, Protocol, Source, Subscriber, Tracks};
 use crate::ingest::{self, Admission, Import, Importer};
 use crate::metrics::TrafficLabels;
 use crate::rooms::{PublishKey, RoomId};
@@ -306,7 +306,12 @@ impl Connection {
         let room = RoomId::from_stream_name(name).map_err(|_| Refusal::PlaybackDenied)?;
         let credential = Credential::from_query(query)?;
         let stream = delivery::viewable(&self.app, &room, &credential).await?;
-        Ok(stream.subscribe(Protocol::Rtmp))
+        // Whatever codecs it lists, it gets the stream: many players list none and play it.
+        let tracks = match self.session.peer().multitrack {
+            true => Tracks::All,
+            false => Tracks::Default,
+        };
+        Ok(stream.subscribe(Protocol::Rtmp).with(tracks))
     }
 
     async fn deliver(&mut self, mut subscriber: Subscriber) -> Result<(), End> {

@@ -19,7 +19,7 @@ pub(crate) async fn start(
         write_all(socket, &caller.take_output()).await?;
         match event {
             Some(CallerEvent::Started) => return Ok(()),
-            Some(CallerEvent::Media(_)) => continue,
+            Some(CallerEvent::Media(_) | CallerEvent::Reconnect { .. }) => continue,
             Some(CallerEvent::Ended) => bail!("the stream has ended"),
             Some(CallerEvent::Refused { code, description }) => {
                 bail!("the server refused: {code}: {description}");

@@ -3,7 +3,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::wire::{Heard, WINDOW_BYTES, Wire};
-use super::{Media, status};
+use super::{Capabilities, Media, status};
 use crate::amf0::Value;
 use crate::rtmp::Error;
 use crate::rtmp::chunk::ReadLimits;
@@ -36,6 +36,12 @@ pub enum CallerEvent {
         code: String,
         description: String,
     },
+    /// The other end is going: connect anew, to `tc_url` where it names another place (it may be
+    /// relative to the present one), and go on with this connection until then.
+    Reconnect {
+        tc_url: Option<String>,
+        description: String,
+    },
     /// The stream has ended at the other end.
     Ended,
     Media(Media),
@@ -64,6 +70,7 @@ pub struct Caller {
     wire: Wire,
     state: State,
     stream_id: u32,
+    peer: Capabilities,
 }
 
 impl Caller {
@@ -77,6 +84,7 @@ impl Caller {
             wire,
             state: State::Handshake,
             stream_id: 0,
+            peer: Capabilities::default(),
         }
     }
 
@@ -128,23 +136,31 @@ impl Caller {
         self.state = State::Ended;
     }
 
+    /// What the other end said that it can take; nothing before it answered `connect`.
+    #[must_use]
+    pub fn peer(&self) -> &Capabilities {
+        &self.peer
+    }
+
     fn connect(&mut self) {
         self.state = State::Connecting;
         self.wire.send_control(&Body::WindowAckSize(WINDOW_BYTES));
         self.wire.enlarge_chunks();
         let text = |text: &str| Value::String(text.to_owned());
-        let info = Value::Object(vec![
+        let mut info = vec![
             ("app".into(), text(&self.call.app)),
             ("type".into(), text("nonprivate")),
             ("flashVer".into(), text("FMLE/3.0 (compatible; Isocast)")),
             ("tcUrl".into(), text(&self.call.tc_url)),
-        ]);
-        self.command(0, "connect", CONNECT, vec![info]);
+        ];
+        info.extend(Capabilities::ours().properties());
+        self.command(0, "connect", CONNECT, vec![Value::Object(info)]);
     }
 
     fn on_command(&mut self, command: &Command) -> Option<CallerEvent> {
         match (command.name.as_str(), self.state) {
             ("_result", State::Connecting) if command.transaction == CONNECT => {
+                self.peer = Capabilities::read_any(&command.values);
                 self.state = State::Creating;
                 self.command(0, "createStream", CREATE_STREAM, vec![Value::Null]);
                 None
@@ -189,6 +205,10 @@ impl Caller {
                 self.state = State::Started;
                 Some(CallerEvent::Started)
             }
+            status::RECONNECT_REQUEST => Some(CallerEvent::Reconnect {
+                tc_url: said("tcUrl").map(str::to_owned),
+                description: said("description").unwrap_or_default().to_owned(),
+            }),
             status::PLAY_UNPUBLISH_NOTIFY => {
                 self.state = State::Ended;
                 Some(CallerEvent::Ended)

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::wire::{Heard, Rate, WINDOW_BYTES, Wire};
-use super::{Media, STREAM_ID, status};
+use super::{Capabilities, Media, STREAM_ID, status};
 use crate::amf0::Value;
 use crate::frame::Track;
 use crate::rtmp::Error;
@@ -82,6 +82,7 @@ pub struct Session {
     wire: Wire,
     state: State,
     app: String,
+    peer: Capabilities,
     command_rate: Rate,
     /// When the present state's time began.
     since: Instant,
@@ -97,6 +98,7 @@ impl Session {
             wire: Wire::new(ReadLimits::STRANGER),
             state: State::Handshake,
             app: String::new(),
+            peer: Capabilities::default(),
             command_rate: Rate::new(COMMANDS_PER_SECOND_MAX),
             since: now,
         }
@@ -189,6 +191,25 @@ impl Session {
             status::PLAY_UNPUBLISH_NOTIFY,
             "The broadcast has ended.",
         );
+    }
+
+    /// Asks a publisher or player to connect anew, to `tc_url` where that is another place, and to
+    /// go on here until then. False where there is nobody to ask, or nobody who would understand.
+    pub fn request_reconnect(&mut self, tc_url: Option<&str>, description: &str) -> bool {
+        let is_in_use = matches!(self.state, State::Publishing { .. } | State::Playing);
+        if !(is_in_use && self.peer.reconnect) {
+            return false;
+        }
+        let mut info = status::properties("status", status::RECONNECT_REQUEST, description);
+        info.extend(tc_url.map(|url| ("tcUrl".to_owned(), Value::String(url.to_owned()))));
+        self.send_on_status(0, info);
+        true
+    }
+
+    /// What the peer said in `connect` that it can take.
+    #[must_use]
+    pub fn peer(&self) -> &Capabilities {
+        &self.peer
     }
 
     /// Messages that the peer gave up half-way.
@@ -286,6 +307,7 @@ impl Session {
             .and_then(|info| info.get("app"))
             .and_then(Value::as_str);
         self.app = app.unwrap_or_default().trim_end_matches('/').to_owned();
+        self.peer = info.map(Capabilities::read).unwrap_or_default();
         self.state = State::Connected;
 
         self.wire.send_control(&Body::WindowAckSize(WINDOW_BYTES));
@@ -294,10 +316,11 @@ impl Session {
             limit: 2, // dynamic (§5.4.5)
         });
         self.wire.enlarge_chunks();
-        let properties = Value::Object(vec![
+        let mut properties = vec![
             ("fmsVer".into(), Value::String("FMS/3,0,1,123".into())),
             ("capabilities".into(), Value::Number(31.0)),
-        ]);
+        ];
+        properties.extend(Capabilities::ours().properties());
         let mut answer = status::properties("status", status::CONNECT_SUCCESS, "Connected.");
         answer.push(("objectEncoding".into(), Value::Number(0.0)));
         self.wire.send_command(
@@ -305,7 +328,7 @@ impl Session {
             Command {
                 name: "_result".into(),
                 transaction: command.transaction,
-                values: vec![properties, Value::Object(answer)],
+                values: vec![Value::Object(properties), Value::Object(answer)],
             },
         );
     }
@@ -353,15 +376,17 @@ impl Session {
     }
 
     fn send_status(&mut self, level: &str, code: &str, description: &str) {
+        self.send_on_status(STREAM_ID, status::properties(level, code, description));
+    }
+
+    /// On message stream 0 it is of the connection, else of the stream.
+    fn send_on_status(&mut self, stream_id: u32, info: Vec<(String, Value)>) {
         self.wire.send_command(
-            STREAM_ID,
+            stream_id,
             Command {
                 name: "onStatus".into(),
                 transaction: 0.0,
-                values: vec![
-                    Value::Null,
-                    Value::Object(status::properties(level, code, description)),
-                ],
+                values: vec![Value::Null, Value::Object(info)],
             },
         );
     }

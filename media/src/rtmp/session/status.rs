@@ -12,6 +12,8 @@ pub const PLAY_FAILED: &str = "NetStream.Play.Failed";
 pub const PLAY_STREAM_NOT_FOUND: &str = "NetStream.Play.StreamNotFound";
 pub const PLAY_UNPUBLISH_NOTIFY: &str = "NetStream.Play.UnpublishNotify";
 pub const CONNECT_SUCCESS: &str = "NetConnection.Connect.Success";
+/// Enhanced RTMP v2, "Reconnect Request".
+pub const RECONNECT_REQUEST: &str = "NetConnection.Connect.ReconnectRequest";
 pub const CALL_FAILED: &str = "NetConnection.Call.Failed";
 
 /// The properties of every status: `description` is what an encoder or a player may show.

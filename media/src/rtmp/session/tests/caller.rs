@@ -97,6 +97,57 @@ fn a_publisher_is_told_when_it_is_thrown_out() {
     assert!(line.caller.take_output().is_empty());
 }
 
+#[test]
+fn both_ends_know_what_the_other_can_take() {
+    for role in [Role::Publish, Role::Play] {
+        let mut line = Line::new(role, usize::MAX);
+        assert_eq!(*line.caller.peer(), Capabilities::default());
+        line.run();
+        assert_eq!(*line.session.peer(), Capabilities::ours());
+        assert_eq!(*line.caller.peer(), Capabilities::ours());
+    }
+}
+
+#[test]
+fn a_caller_is_asked_to_reconnect_and_goes_on_until_it_does() {
+    for (role, tc_url) in [
+        (Role::Publish, None),
+        (Role::Play, Some("rtmp://other/live")),
+    ] {
+        let mut line = Line::new(role, usize::MAX);
+        assert!(!line.session.request_reconnect(None, "too early"));
+        line.run();
+        match role {
+            Role::Publish => line.session.accept_publish(line.now),
+            Role::Play => line.session.accept_play(),
+        }
+        assert!(line.session.request_reconnect(tc_url, "Restarting."));
+        line.run();
+        let asked = CallerEvent::Reconnect {
+            tc_url: tc_url.map(str::to_owned),
+            description: "Restarting.".into(),
+        };
+        assert_eq!(line.called, [CallerEvent::Started, asked]);
+        let sent = media(Track::Audio, 0, &[1]);
+        line.served.clear();
+        match role {
+            Role::Publish => {
+                line.caller.send(&sent);
+                line.run();
+                assert_eq!(line.served, [Event::Media(sent)]);
+            }
+            Role::Play => {
+                let mut shared = BytesMut::new();
+                sent.write(&mut shared);
+                line.hand_to_caller(&shared);
+                assert_eq!(line.called.pop(), Some(CallerEvent::Media(sent)));
+            }
+        }
+        line.session.refuse(status::PUBLISH_REJECTED, "Gone.");
+        assert!(!line.session.request_reconnect(None, "too late"));
+    }
+}
+
 /// What each answer does while the caller is connecting, creating, starting, started and ended:
 /// `-` for nothing, else the event, then what the caller says.
 #[test]
@@ -144,6 +195,10 @@ fn every_answer_in_every_state() {
         (
             status("error", status::PLAY_FAILED),
             ["refused", "refused", "refused", "refused", "-"],
+        ),
+        (
+            status("status", status::RECONNECT_REQUEST),
+            ["reconnect", "reconnect", "reconnect", "reconnect", "-"],
         ),
         (command("onStatus", 0.0, &[]), ["-", "-", "-", "-", "-"]),
         (command("onBWDone", 0.0, &[]), ["-", "-", "-", "-", "-"]),
@@ -208,6 +263,7 @@ fn answered(steps: usize, said: &Body) -> String {
         Ok(None) => String::new(),
         Ok(Some(CallerEvent::Started)) => "started".into(),
         Ok(Some(CallerEvent::Refused { .. })) => "refused".into(),
+        Ok(Some(CallerEvent::Reconnect { .. })) => "reconnect".into(),
         Ok(Some(CallerEvent::Ended)) => "ended".into(),
         Ok(Some(CallerEvent::Media(_))) => "media".into(),
     };

@@ -287,3 +287,10 @@ fn play(name: &str) -> Option<Event> {
     let (app, name) = ("live".into(), name.into());
     Some(Event::Play { app, name })
 }
+
+#[test]
+fn who_does_not_know_of_reconnecting_is_not_asked_to() {
+    let mut dialogue = Dialogue::playing();
+    assert!(!dialogue.session.request_reconnect(None, "Restarting."));
+    assert!(dialogue.answers().is_empty());
+}
