@@ -1,10 +1,12 @@
-//! Who may do what, told by what they carry: signed addresses and minted publish keys.
+//! Who may do what, told by what they carry: signed addresses and minted publish keys; and who they are, told by the proxy
+//! that they come through.
 //!
 //! No runtime, no store, no clock: the secrets and the time are handed in, the answer is a value.
 
 mod keyring;
 mod minted;
 mod pass;
+pub mod proxy;
 
 pub use keyring::{BadKeyring, Keyring};
 pub use minted::Minted;

@@ -42,6 +42,8 @@ pub(crate) struct App {
     pub play_keys: Reread<Keyring>,
     /// Where publishers and players come over RTMP, with the port that 0 became.
     pub rtmp_address: SocketAddr,
+    /// The same for HTTP.
+    pub http_address: SocketAddr,
     pub stop: Stop,
 }
 

@@ -91,6 +91,7 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
         admin_token: opened.admin_token,
         play_keys: opened.play_keys,
         rtmp_address: listeners.rtmp.local_addr()?,
+        http_address: listeners.http.local_addr()?,
         stop,
         webhooks,
         config,
@@ -249,6 +250,7 @@ impl Listeners {
                 app.config.rtmp.connections_max,
                 app.config.rtmp.pre_auth_per_ip_max,
             ),
+            is_public: true,
             tls: None,
         };
         let http = Port {
@@ -257,11 +259,13 @@ impl Listeners {
                 app.config.http.connections_max,
                 app.config.http.connections_per_ip_max,
             ),
+            is_public: true,
             tls: None,
         };
         let internal = Port {
             speaks: Speaks::Http(api::internal(Arc::clone(app))),
             caps: Caps::new(INTERNAL_CONNECTIONS_MAX, INTERNAL_CONNECTIONS_MAX),
+            is_public: false,
             tls: None,
         };
         if let Some((rtmps_listener, https_listener)) = self.secure {

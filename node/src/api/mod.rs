@@ -38,14 +38,7 @@ pub(crate) fn public(app: Arc<App>) -> Router {
         .merge(play())
         .nest(&format!("/v/{{{PASS}}}"), play())
         .route("/api/v1/live", get(live::list))
-        .route(wire::ROOMS_PATH, get(rooms::list).post(rooms::create))
-        .route(
-            "/api/v1/rooms/{room}",
-            get(rooms::get).delete(rooms::delete),
-        )
-        .route("/api/v1/rooms/{room}/rotate-key", post(rooms::rotate_key))
-        .route("/api/v1/rooms/{room}/stats", get(stats::get))
-        .route("/api/v1/rooms/{room}/live/play-url", get(urls::play))
+        .merge(of_rooms())
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -54,6 +47,19 @@ pub(crate) fn public(app: Arc<App>) -> Router {
             request::observe,
         ))
         .with_state(app)
+}
+
+/// What the operator of the rooms may do, by the API's token.
+fn of_rooms() -> Router<Arc<App>> {
+    Router::new()
+        .route(wire::ROOMS_PATH, get(rooms::list).post(rooms::create))
+        .route(
+            "/api/v1/rooms/{room}",
+            get(rooms::get).delete(rooms::delete),
+        )
+        .route("/api/v1/rooms/{room}/rotate-key", post(rooms::rotate_key))
+        .route("/api/v1/rooms/{room}/stats", get(stats::get))
+        .route("/api/v1/rooms/{room}/live/play-url", get(urls::play))
 }
 
 /// What viewers get of one room. All of it stands below a signed address too.
@@ -67,7 +73,8 @@ fn play() -> Router<Arc<App>> {
         .route("/api/v1/live/{room}", get(live::get))
 }
 
-/// What the internal port serves.
+/// What the internal port serves. Rooms are among it because the command line comes this way: the public ports may take
+/// nobody but a proxy.
 pub(crate) fn internal(app: Arc<App>) -> Router {
     Router::new()
         .route("/livez", get(health::livez))
@@ -79,6 +86,7 @@ pub(crate) fn internal(app: Arc<App>) -> Router {
             put(admin::put_room).delete(admin::delete_room),
         )
         .route(PATH_WATCH, get(watch::watch))
+        .merge(of_rooms())
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

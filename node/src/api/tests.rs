@@ -67,6 +67,8 @@ impl Node {
             let file = folder.api_token(&scratch.path().join(name));
             Token::new(file, Secret::new(token.into()))
         };
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let internal_listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let tasks = TaskTracker::new();
         let metrics = Metrics::new();
         let dialler = run::dialler(&config, &metrics).unwrap();
@@ -85,24 +87,25 @@ impl Node {
             admin_token: token("admin", ADMIN_TOKEN),
             play_keys: Reread::open(|| Ok(play_keys())).unwrap(),
             rtmp_address: "0.0.0.0:1935".parse().unwrap(),
+            http_address: listener.local_addr().unwrap(),
             stop: Stop::default(),
             config,
         });
-        let serve = async |router| {
-            let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let serve = |listener: TcpListener, router, is_public| {
             let address = listener.local_addr().unwrap();
             let http = &app.config.http;
             let caps = Caps::new(http.connections_max, http.connections_per_ip_max);
             let port = Port {
                 speaks: Speaks::Http(router),
                 caps,
+                is_public,
                 tls: None,
             };
             port.open(&app, &tasks, listener);
             address
         };
-        let address = serve(public(Arc::clone(&app))).await;
-        let internal = serve(internal(Arc::clone(&app))).await;
+        let address = serve(listener, public(Arc::clone(&app)), true);
+        let internal = serve(internal_listener, internal(Arc::clone(&app)), false);
         Self {
             app,
             address,
@@ -130,6 +133,11 @@ impl Node {
     /// Sends these bytes, then reads until the node closes the connection.
     pub(crate) async fn raw(&self, request: &[u8]) -> String {
         raw(self.address, request).await
+    }
+
+    /// The same at the internal port.
+    pub(crate) async fn raw_internal(&self, request: &[u8]) -> String {
+        raw(self.internal, request).await
     }
 
     pub(crate) async fn ask(&self, line: &str, headers: &[(&str, &str)], body: &str) -> Answer {

@@ -94,13 +94,15 @@ struct Here {
 impl Here {
     fn of(app: &App, local: Local) -> Self {
         let public = &app.config.public;
-        let rtmp = match app.rtmp_address.ip().is_unspecified() {
-            true => SocketAddr::new(local.address.ip(), app.rtmp_address.port()),
-            false => app.rtmp_address,
+        // The request may have come by the internal port.
+        let reached = |listens: SocketAddr| match listens.ip().is_unspecified() {
+            true => SocketAddr::new(local.address.ip(), listens.port()),
+            false => listens,
         };
+        let rtmp = reached(app.rtmp_address);
         let http = || match local.by_tls {
             true => address("https", local.address, 443),
-            false => address("http", local.address, 80),
+            false => address("http", reached(app.http_address), 80),
         };
         Self {
             http: or(&public.http_url, http),

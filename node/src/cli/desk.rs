@@ -38,7 +38,7 @@ impl Desk {
             if let Some(node) = folder.node()? {
                 // A node has its token before it says where it listens.
                 let token = token.read_existing().context("api.token_file")?;
-                return Ok(Self::Node(Client::new(node.http, token)));
+                return Ok(Self::Node(Client::new(node.internal, token)));
             }
             if Instant::now() >= give_up {
                 bail!("another process holds the data folder and does not say where it listens");

@@ -153,6 +153,13 @@ pub(super) fn together(config: &Config, origins: &BTreeMap<String, Place>) -> Re
             ),
         );
     }
+    if config.proxies.protocol_v2 && config.proxies.trusted.is_empty() {
+        return blame(
+            ["proxies.protocol_v2", "proxies.trusted"],
+            "proxies.protocol_v2 refuses everyone without proxies.trusted; name the proxies"
+                .to_owned(),
+        );
+    }
     let tls = &config.tls;
     if tls.is_on() == tls.key_file.as_os_str().is_empty() {
         return blame(

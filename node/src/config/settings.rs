@@ -3,7 +3,7 @@
 //! The doc comment of a field becomes its row in the README's table, `range` is what the checks
 //! allow, and a key's unit is in its name.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -140,9 +140,17 @@ impl Tls {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Proxies {
-    /// Addresses and networks of the proxies before this node. Only they are believed when they tell a client's address.
+    /// Addresses and networks of the proxies before this node. Only they are believed when they tell a client's address: in `X-Forwarded-For`, or as `proxies.protocol_v2` says.
     #[schemars(with = "Vec<String>", extend("format" = "network"))]
     pub trusted: Vec<Network>,
+    /// Whether every connection to the public ports starts with a header of the PROXY protocol, version 2, from a trusted proxy. Others are refused.
+    pub protocol_v2: bool,
+}
+
+impl Proxies {
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(address))
+    }
 }
 
 /// What this node calls by itself.

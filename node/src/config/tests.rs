@@ -57,6 +57,12 @@ const FILES: &[(&str, &[u8], Option<&str>)] = &[
     ("an item that does not fit", b"[proxies]\ntrusted = ['10.0.0.1/8']\n", Some("2: proxies.trusted: item 1, \"10.0.0.1/8\", does not fit, each takes an IP address or a network such as 10.0.0.0/8, without bits beyond its prefix")),
     ("a list in a list", b"[proxies]\ntrusted = [['10.0.0.1']]\n", Some("2: proxies.trusted: item 1, a list, does not fit, each takes an IP address or a network such as 10.0.0.0/8, without bits beyond its prefix")),
     ("text for a list", b"[proxies]\n\ntrusted = '10.0.0.1'\n", Some("3: proxies.trusted: \"10.0.0.1\" does not fit, it takes a list; each item is an IP address or a network such as 10.0.0.0/8, without bits beyond its prefix")),
+    ("a header that nobody may send", b"[proxies]\nprotocol_v2 = true\n", Some("2: proxies.protocol_v2: proxies.protocol_v2 refuses everyone without proxies.trusted; name the proxies")),
+    ("a proxy that sends headers", b"[proxies]\nprotocol_v2 = true\ntrusted = ['10.0.0.0/8']\n", None),
+    ("a certificate without a key", b"[tls]\ncert_file = 'a'\n", Some("2: tls.cert_file: tls.cert_file and tls.key_file need each other; set both or neither")),
+    ("a key without a certificate", b"[tls]\nkey_file = 'a'\n", Some("2: tls.key_file: tls.cert_file and tls.key_file need each other; set both or neither")),
+    ("the port of what is off", b"listen.http = '0.0.0.0:8443'\n", None),
+    ("the port of what is on", b"listen.http = '0.0.0.0:8443'\ntls.cert_file = 'a'\ntls.key_file = 'b'\n", Some("1: listen.http: listen.http (0.0.0.0:8443) and listen.https (0.0.0.0:8443) need the same port; change one")),
     ("not UTF-8", b"[hls]\nidle_s = 20 # \xff\n", Some("2: is not UTF-8 text; save the file as UTF-8")),
     ("UTF-16", b"\xff\xfeh\0l\0s\0", Some("1: is not UTF-8 text; save the file as UTF-8")),
 ];

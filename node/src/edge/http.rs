@@ -1,6 +1,5 @@
 //! HTTP connections: HTTP/1.1 and HTTP/2 on one port, with a deadline for every request head.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::forwarded::Client;
 use super::{Socket, Tcp};
 use crate::app::{App, Hangup, Local, Peer};
 
@@ -42,7 +42,7 @@ enum Version {
 pub(crate) async fn serve(
     app: Arc<App>,
     socket: Socket,
-    peer: SocketAddr,
+    client: Client,
     router: Router,
     accepted: Instant,
 ) {
@@ -50,7 +50,7 @@ pub(crate) async fn serve(
     match timeout_at(deadline, version(&socket)).await {
         Ok(Some(version)) => {
             let Ok(local) = socket.local() else { return };
-            let ends = (Peer(peer.ip()), local);
+            let ends = (client, local);
             converse(&app, socket, ends, router, version).await;
         }
         Ok(None) => {}
@@ -92,9 +92,9 @@ async fn version_of_first_bytes(tcp: &Tcp) -> Option<Version> {
 }
 
 async fn converse(
-    app: &App,
+    app: &Arc<App>,
     socket: Socket,
-    (peer, local): (Peer, Local),
+    (client, local): (Client, Local),
     router: Router,
     version: Version,
 ) {
@@ -102,8 +102,15 @@ async fn converse(
     let router = TowerToHyperService::new(router);
     let hangup = Hangup::default();
     let of_requests = hangup.clone();
+    let asked = Arc::clone(app);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
+        // A connection of a proxy has a client for each request.
+        let peer = client.of_request(request.headers(), |ip| asked.config.proxies.trusts(ip));
+        let peer = peer.unwrap_or_else(|_| {
+            asked.metrics.refused(PROTOCOL, "forwarded_for");
+            client.address
+        });
+        request.extensions_mut().insert(Peer(peer));
         request.extensions_mut().insert(of_requests.clone());
         request.extensions_mut().insert(local);
         router.call(request)

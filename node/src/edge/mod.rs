@@ -3,8 +3,10 @@
 
 mod caps;
 mod connected;
+mod forwarded;
 mod http;
 mod port;
+mod proxy;
 mod rtmp;
 mod socket;
 mod tcp;

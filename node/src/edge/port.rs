@@ -13,7 +13,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
-use super::{Caps, Connected, Socket, Tcp, accept, http, rtmp};
+use super::forwarded::Client;
+use super::{Caps, Connected, Socket, Tcp, accept, http, proxy, rtmp};
 use crate::app::App;
 use crate::tls::Acceptors;
 
@@ -28,12 +29,14 @@ pub(crate) enum Speaks {
 pub(crate) struct Port {
     pub speaks: Speaks,
     pub caps: Caps,
+    /// Whether it is for strangers, who may come through a proxy.
+    pub is_public: bool,
     /// With it the port speaks TLS.
     pub tls: Option<watch::Receiver<Acceptors>>,
 }
 
 /// Why a connection is not served; `None`: the other side left.
-type Refused = Option<&'static str>;
+pub(super) type Refused = Option<&'static str>;
 
 /// How long a peer may take the alert that tells what is wrong.
 const ALERT: Duration = Duration::from_secs(1);
@@ -71,6 +74,10 @@ impl Port {
         }
     }
 
+    fn trusts(&self, app: &App, peer: SocketAddr) -> bool {
+        self.is_public && app.config.proxies.trusts(peer.ip())
+    }
+
     async fn serve(self, app: Arc<App>, tcp: TcpStream, from: SocketAddr, connected: Connected) {
         let accepted = Instant::now();
         let opened = match app.tcp(tcp, self.name(), connected) {
@@ -78,9 +85,15 @@ impl Port {
             Err(_) => Err(None),
         };
         match (opened, self.speaks.clone()) {
-            (Ok(socket), Speaks::Rtmp) => rtmp::serve(app, socket, from, accepted).await,
-            (Ok(socket), Speaks::Http(router)) => {
-                http::serve(app, socket, from, router, accepted).await;
+            (Ok((socket, client)), Speaks::Rtmp) => {
+                rtmp::serve(app, socket, client, accepted).await;
+            }
+            (Ok((socket, client)), Speaks::Http(router)) => {
+                let client = Client {
+                    address: client.ip(),
+                    is_proxy: self.trusts(&app, client),
+                };
+                http::serve(app, socket, client, router, accepted).await;
             }
             (Err(Some(reason)), _) => {
                 if app.metrics.refused(self.name(), reason) {
@@ -98,15 +111,28 @@ impl Port {
         mut tcp: Tcp,
         from: SocketAddr,
         accepted: Instant,
-    ) -> Result<Socket, Refused> {
+    ) -> Result<(Socket, SocketAddr), Refused> {
         let patience_s = match self.speaks {
             Speaks::Rtmp => app.config.rtmp.handshake_timeout_s,
             Speaks::Http(_) => app.config.http.header_timeout_s,
         };
         let deadline = accepted + Duration::from_secs(patience_s);
-        tcp.enter_ip(from.ip()).map_err(Some)?;
+        let client = match self.is_public && app.config.proxies.protocol_v2 {
+            true if !self.trusts(app, from) => return Err(Some("proxy_untrusted")),
+            true => tokio::select! {
+                told = timeout_at(deadline, proxy::client(&mut tcp)) => {
+                    told.unwrap_or(Err(Some("proxy_timeout")))?.unwrap_or(from)
+                }
+                () = app.stop.closing() => return Err(None),
+            },
+            false => from,
+        };
+        // A proxy that does not tell for whom it comes would soon have as many as one client may.
+        if !self.trusts(app, client) {
+            tcp.enter_ip(client.ip()).map_err(Some)?;
+        }
         let Some(tls) = &self.tls else {
-            return Ok(Socket::Plain(tcp));
+            return Ok((Socket::Plain(tcp), client));
         };
         let acceptor = {
             let newest = tls.borrow();
@@ -117,7 +143,8 @@ impl Port {
         };
         tokio::select! {
             handshake = timeout_at(deadline, secured(acceptor, tcp)) => {
-                handshake.unwrap_or(Err(Some("tls_timeout")))
+                let socket = handshake.unwrap_or(Err(Some("tls_timeout")))?;
+                Ok((socket, client))
             }
             () = app.stop.closing() => Err(None),
         }

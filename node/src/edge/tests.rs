@@ -172,6 +172,7 @@ impl Secured {
         let port = Port {
             speaks: Speaks::Http(api::public(Arc::clone(&node.app))),
             caps: Caps::new(10, 10),
+            is_public: true,
             tls: Some(reloader.acceptors()),
         };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -287,4 +288,106 @@ async fn a_half_handshake_ends_when_the_node_does() {
     tasks.close();
     let ended = timeout(Duration::from_millis(500), tasks.wait()).await;
     assert!(ended.is_ok());
+}
+
+/// A node whose only trusted proxy is 127.0.0.2, with one connection for each client.
+async fn behind_a_proxy(protocol_v2: bool) -> Node {
+    let mut config = Config::default();
+    config.http.header_timeout_s = 1;
+    config.http.connections_per_ip_max = 1;
+    config.proxies.trusted = vec!["127.0.0.2".parse().unwrap()];
+    config.proxies.protocol_v2 = protocol_v2;
+    Node::with(config, Arc::new(Memory::new())).await
+}
+
+async fn connect_from(from: [u8; 4], to: SocketAddr) -> TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+const PROXY: [u8; 4] = [127, 0, 0, 2];
+const STRANGER: [u8; 4] = [127, 0, 0, 3];
+const REQUEST: &[u8] = b"GET /api/v1/live HTTP/1.1\r\nhost: a\r\n\r\n";
+
+/// `PROXY` for a client of this address (proxy-protocol.txt §2.2).
+fn header_for(client: [u8; 4]) -> Vec<u8> {
+    let fixed = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c";
+    [&fixed[..], &client, &[127, 0, 0, 1, 1, 0, 0, 80]].concat()
+}
+
+/// Sends these bytes from there; the connection, and the first line of the answer.
+async fn asked(node: &Node, from: [u8; 4], bytes: &[u8]) -> (TcpStream, String) {
+    let mut tcp = connect_from(from, node.address).await;
+    tcp.write_all(bytes).await.unwrap();
+    let mut seen = Vec::new();
+    let line =
+        async { while !seen.contains(&b'\n') && tcp.read_buf(&mut seen).await.unwrap_or(0) > 0 {} };
+    timeout(Duration::from_secs(5), line)
+        .await
+        .expect("an answer or the end");
+    let text = String::from_utf8_lossy(&seen).into_owned();
+    (tcp, text.lines().next().unwrap_or_default().to_owned())
+}
+
+#[tokio::test]
+async fn only_a_trusted_proxy_tells_who_the_client_is() {
+    let node = behind_a_proxy(true).await;
+    let (first, second) = (header_for([192, 0, 2, 1]), header_for([192, 0, 2, 2]));
+    let ok = "HTTP/1.1 200 OK";
+    let (held, line) = asked(&node, PROXY, &[&first, REQUEST].concat()).await;
+    assert_eq!(line, ok);
+    let (_, line) = asked(&node, PROXY, &[&first, REQUEST].concat()).await;
+    assert_eq!(line, "", "this client has a connection already");
+    let (_, line) = asked(&node, PROXY, &[&second, REQUEST].concat()).await;
+    assert_eq!(line, ok, "and this one has none");
+    let local = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+    let (_kept, line) = asked(&node, PROXY, &[local, REQUEST].concat()).await;
+    assert_eq!(line, ok);
+    let (_, line) = asked(&node, PROXY, &[local, REQUEST].concat()).await;
+    assert_eq!(line, ok, "the proxy itself may have as many as it needs");
+    drop(held);
+
+    let refused =
+        |reason| format!("isocast_refusals_total{{surface=\"http\",reason=\"{reason}\"}} 1\n");
+    for (from, bytes, reason) in [
+        (STRANGER, [&first, REQUEST].concat(), "proxy_untrusted"),
+        (PROXY, [REQUEST, REQUEST].concat(), "proxy_header_missing"),
+        (
+            PROXY,
+            b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n".to_vec(),
+            "proxy_header_version_1",
+        ),
+        (PROXY, first[..20].to_vec(), "proxy_timeout"),
+    ] {
+        let (_, line) = asked(&node, from, &bytes).await;
+        assert_eq!(line, "", "{reason}");
+        let metrics = node.app.metrics.render("");
+        assert!(metrics.contains(&refused(reason)), "{reason}\n{metrics}");
+    }
+    assert!(
+        node.raw_internal(REQUEST).await.starts_with("HTTP/1.1 404"),
+        "it is not public"
+    );
+}
+
+#[tokio::test]
+async fn each_request_of_a_proxy_has_a_client_of_its_own() {
+    let node = behind_a_proxy(false).await;
+    let request = |client: &str| {
+        let request = "GET /hls/room_open/index.m3u8 HTTP/1.1\r\nhost: a\r\n";
+        format!("{request}x-forwarded-for: {client}\r\n\r\n")
+    };
+    for _ in 0..3 {
+        let (_, line) = asked(&node, PROXY, request("192.0.2.1").as_bytes()).await;
+        assert_eq!(line, "HTTP/1.1 404 Not Found");
+    }
+    let malformed = "isocast_refusals_total{surface=\"http\",reason=\"forwarded_for\"}";
+    asked(&node, STRANGER, request("nonsense").as_bytes()).await;
+    assert!(
+        !node.app.metrics.render("").contains(malformed),
+        "it is not looked at"
+    );
+    asked(&node, PROXY, request("nonsense").as_bytes()).await;
+    assert!(node.app.metrics.render("").contains(malformed));
 }

@@ -11,6 +11,7 @@ pub mod chunk;
 pub mod flv;
 pub mod handshake;
 pub mod message;
+pub mod proxy;
 
 /// Every target by its name, which is also the name of its corpus folder and of its binary.
 pub const TARGETS: &[(&str, Target)] = &[
@@ -21,6 +22,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("flv", flv::target),
     ("handshake", handshake::target),
     ("message", message::target),
+    ("proxy", proxy::target),
 ];
 
 pub type Target = fn(&[u8]) -> &'static str;
