@@ -17,6 +17,7 @@
 pub mod base62;
 mod id;
 mod key;
+mod limits;
 pub mod random;
 mod room;
 mod secret;
@@ -24,6 +25,7 @@ mod wire;
 
 pub use id::{BadId, RoomId};
 pub use key::{BadKey, PublishKey, revealed};
+pub use limits::{CodecName, RoomLimits, RoomLimitsChange};
 pub use room::{OnConflict, Playback};
 pub use secret::Secret;
 pub use wire::{

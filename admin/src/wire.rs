@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::key::revealed;
-use crate::{OnConflict, Playback, PublishKey, RoomId};
+use crate::{OnConflict, Playback, PublishKey, RoomId, RoomLimits};
 
 /// Where a node says what it is.
 pub const PATH_NODE: &str = "/admin/v1/node";
@@ -20,6 +20,9 @@ pub struct PutRoom {
     pub playback: Playback,
     /// What happens to a publisher whose room is already live.
     pub on_conflict: OnConflict,
+    /// What it takes at most. Nothing: what the node's configuration says.
+    #[serde(default, skip_serializing_if = "RoomLimits::is_empty")]
+    pub limits: RoomLimits,
     /// The key of this room, and of no other. JSON tells it in full.
     #[serde(with = "revealed")]
     pub stream_key: PublishKey,
@@ -34,6 +37,9 @@ pub struct RoomIs {
     pub playback: Playback,
     /// What happens to a publisher whose room is already live.
     pub on_conflict: OnConflict,
+    /// What it takes at most by itself.
+    #[serde(default, skip_serializing_if = "RoomLimits::is_empty")]
+    pub limits: RoomLimits,
     /// 1 for the first publish key, one more with each new one.
     pub key_generation: u32,
     /// [`PublishKey::fingerprint`] of the present key.
@@ -127,6 +133,10 @@ mod tests {
         assert!(!format!("{put:?}").contains("key_x"), "{put:?}");
         assert_eq!(to_value(&put).expect("JSON"), whole);
 
+        let limits = json!({"viewers_max": 7});
+        let limited: PutRoom = from_value(with(whole.clone(), "limits", limits)).expect("whole");
+        assert_eq!(limited.limits.viewers_max.map(u32::from), Some(7));
+
         for missing in ["playback", "on_conflict", "stream_key"] {
             let mut cut = whole.clone();
             cut.as_object_mut().expect("an object").remove(missing);
@@ -136,6 +146,7 @@ mod tests {
             ("unknown", json!(1)),
             ("playback", json!("Public")),
             ("on_conflict", json!("wait")),
+            ("limits", json!({"viewers": 1})),
             ("stream_key", json!("room_a")),
         ] {
             let error = from_value::<PutRoom>(with(whole.clone(), name, value)).expect_err(name);
@@ -149,6 +160,7 @@ mod tests {
             id: room(),
             playback: Playback::Private,
             on_conflict: OnConflict::Takeover,
+            limits: RoomLimits::default(),
             key_generation: 2,
             key_fingerprint: "0123456789abcdef".into(),
             changed: true,

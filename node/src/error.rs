@@ -50,6 +50,14 @@ pub(crate) enum Refusal {
     UnsupportedCodec(String),
     #[error("no key frame came for a minute: set the encoder's key frame interval to 2 seconds")]
     NoKeyFrame,
+    #[error("this room takes pictures of at most {0}x{1}: lower the encoder's output resolution")]
+    PictureTooLarge(u32, u32),
+    #[error("this room takes at most {0} pictures a second: lower the encoder's frame rate")]
+    FrameRateTooHigh(u32),
+    #[error("this room takes at most {0} kbit/s: lower the encoder's bitrate")]
+    BitrateTooHigh(u32),
+    #[error("this room takes {0} only: choose one of them in the encoder")]
+    CodecNotAllowed(String),
     /// Said of a way to play, whatever the room.
     #[error("{0} is switched off on this server")]
     ProtocolOff(&'static str),
@@ -59,6 +67,8 @@ pub(crate) enum Refusal {
     NotReady,
     #[error("this server is full: try again later")]
     Full,
+    #[error("this room has as many viewers as it takes: try again later")]
+    RoomFull,
     #[error("this server has nearly all it can carry: try again later")]
     Overloaded,
     #[error("this server is going away: connect again")]
@@ -90,10 +100,15 @@ impl Refusal {
             Self::AlreadyLive => "already_live",
             Self::UnsupportedCodec(_) => "unsupported_codec",
             Self::NoKeyFrame => "no_key_frame",
+            Self::PictureTooLarge(..) => "picture_too_large",
+            Self::FrameRateTooHigh(_) => "frame_rate_too_high",
+            Self::BitrateTooHigh(_) => "bitrate_too_high",
+            Self::CodecNotAllowed(_) => "codec_not_allowed",
             Self::ProtocolOff(_) => "protocol_off",
             Self::CodecNotInHls(_) => "codec_not_in_hls",
             Self::NotReady => "not_ready",
             Self::Full => "full",
+            Self::RoomFull => "room_full",
             Self::Overloaded => "overloaded",
             Self::Draining => "draining",
             Self::Unavailable(_) => "unavailable",
@@ -105,6 +120,10 @@ impl Refusal {
             Self::BadRequest(_)
             | Self::NoApplication
             | Self::UnsupportedCodec(_)
+            | Self::PictureTooLarge(..)
+            | Self::FrameRateTooHigh(_)
+            | Self::BitrateTooHigh(_)
+            | Self::CodecNotAllowed(_)
             | Self::NoKeyFrame => 400,
             Self::MethodNotAllowed => 405,
             Self::TooSlow => 408,
@@ -122,6 +141,7 @@ impl Refusal {
             Self::AlreadyExists(_) | Self::AlreadyLive => 409,
             Self::NotReady
             | Self::Full
+            | Self::RoomFull
             | Self::Overloaded
             | Self::Draining
             | Self::Unavailable(_) => 503,
@@ -133,7 +153,7 @@ impl Refusal {
         match self {
             Self::NotReady | Self::Draining => Some(1),
             Self::Unavailable(_) => Some(2),
-            Self::Full | Self::Overloaded => Some(10),
+            Self::Full | Self::RoomFull | Self::Overloaded => Some(10),
             _ => None,
         }
     }

@@ -9,11 +9,11 @@ use axum::http::StatusCode;
 use isocast_admin::{NodeIs, PutRoom, RoomIs};
 
 use super::auth::Admin;
-use super::rooms::{refusal, room_id, unreadable};
+use super::rooms::{apply, refusal, room_id, unreadable};
 use crate::app::App;
 use crate::error::Refusal;
 use crate::hub::unix_now;
-use crate::rooms::{NewRoom, Put, RoomId};
+use crate::rooms::{NewRoom, RoomId};
 
 /// `GET /admin/v1/node`
 pub(super) async fn node(_: Admin, State(app): State<Arc<App>>) -> Result<Json<NodeIs>, Refusal> {
@@ -41,6 +41,7 @@ pub(super) async fn put_room(
     let PutRoom {
         playback,
         on_conflict,
+        limits,
         stream_key,
     } = asked;
     if stream_key.room() != &id {
@@ -51,6 +52,7 @@ pub(super) async fn put_room(
         id,
         playback,
         on_conflict,
+        limits,
         created_at: unix_now(),
     };
     let put = app.rooms.put(room, &stream_key).await.map_err(refusal)?;
@@ -61,31 +63,11 @@ pub(super) async fn put_room(
         id: room.id,
         playback: room.playback,
         on_conflict: room.on_conflict,
+        limits: room.limits,
         key_generation: room.key_generation,
         key_fingerprint: stream_key.fingerprint(),
         changed,
     }))
-}
-
-fn apply(app: &App, put: &Put) {
-    if !put.has_changed() {
-        return;
-    }
-    let id = &put.room.id;
-    app.known_rooms.forget(id);
-    if let Some(stream) = app.hub.stream(id) {
-        if put.has_new_key() {
-            stream.give_way();
-        }
-        if put.is_closed_to_viewers() {
-            stream.dismiss_viewers();
-        }
-    }
-    let generation = put.room.key_generation;
-    match put.before {
-        Some(_) => tracing::info!(room = %id, generation, "room changed"),
-        None => tracing::info!(room = %id, "room made"),
-    }
 }
 
 /// `DELETE /admin/v1/rooms/<id>`

@@ -55,7 +55,7 @@ fn of_rooms() -> Router<Arc<App>> {
         .route(wire::ROOMS_PATH, get(rooms::list).post(rooms::create))
         .route(
             "/api/v1/rooms/{room}",
-            get(rooms::get).delete(rooms::delete),
+            get(rooms::get).patch(rooms::change).delete(rooms::delete),
         )
         .route("/api/v1/rooms/{room}/rotate-key", post(rooms::rotate_key))
         .route("/api/v1/rooms/{room}/stats", get(stats::get))

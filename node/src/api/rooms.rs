@@ -12,7 +12,7 @@ use super::wire;
 use crate::app::App;
 use crate::error::Refusal;
 use crate::hub::unix_now;
-use crate::rooms::{self, LIST_MAX, RoomId};
+use crate::rooms::{self, LIST_MAX, Put, RoomId};
 
 pub(super) async fn create(
     _: Operator,
@@ -74,6 +74,44 @@ pub(super) async fn get(
         room: room.into(),
         publisher: claim.map(wire::Publisher::from),
     }))
+}
+
+/// Limits hold for the present publisher too, and viewers of a room that is closed to them are sent
+/// away. More viewers than it now takes stay.
+pub(super) async fn change(
+    _: Operator,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    body: Result<Json<wire::ChangeRoom>, JsonRejection>,
+) -> Result<Json<wire::Room>, Refusal> {
+    let id = room_id(&id)?;
+    let Json(asked) = body.map_err(unreadable)?;
+    let put = app.rooms.change(&id, asked.into()).await.map_err(refusal)?;
+    apply(&app, &put);
+    Ok(Json(put.room.into()))
+}
+
+/// What is live already follows what was stored.
+pub(super) fn apply(app: &App, put: &Put) {
+    if !put.has_changed() {
+        return;
+    }
+    let id = &put.room.id;
+    app.known_rooms.forget(id);
+    if let Some(stream) = app.hub.stream(id) {
+        stream.set_room_limits(app.config.limits.of_room(&put.room.limits));
+        if put.has_new_key() {
+            stream.give_way();
+        }
+        if put.is_closed_to_viewers() {
+            stream.dismiss_viewers();
+        }
+    }
+    let generation = put.room.key_generation;
+    match put.before {
+        Some(_) => tracing::info!(room = %id, generation, "room changed"),
+        None => tracing::info!(room = %id, "room made"),
+    }
 }
 
 /// Its publisher and viewers are sent away at once.

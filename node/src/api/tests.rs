@@ -22,11 +22,12 @@ use crate::outbound;
 use crate::packager::Packager;
 use crate::registry;
 use crate::rooms::memory::Memory;
-use crate::rooms::{self, NewRoom, OnConflict, Playback, PublishKey, RoomId, Rooms};
+use crate::rooms::{self, NewRoom, OnConflict, Playback, PublishKey, RoomId, RoomLimits, Rooms};
 use crate::run;
 use crate::webhooks::Webhooks;
 
 mod admin;
+mod limits;
 mod play;
 
 fn play_keys() -> Keyring {
@@ -56,6 +57,7 @@ impl Node {
                 id: RoomId::parse(id).unwrap(),
                 playback,
                 on_conflict: OnConflict::Refuse,
+                limits: RoomLimits::default(),
                 created_at: UnixMs(1),
             };
             // The store that always fails is welcome too.
@@ -121,6 +123,7 @@ impl Node {
             id: RoomId::parse(id).unwrap(),
             playback,
             on_conflict: OnConflict::Refuse,
+            limits: RoomLimits::default(),
             created_at: UnixMs(1),
         };
         self.app.rooms.create(room).await.unwrap().1

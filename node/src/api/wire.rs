@@ -5,6 +5,7 @@
 //! | `POST /api/v1/rooms` [`CreateRoom`] | 201 [`CreatedRoom`] |
 //! | `GET /api/v1/rooms` [`ListRooms`] as query | 200 [`RoomList`] |
 //! | `GET /api/v1/rooms/<id>` | 200 [`RoomNow`] |
+//! | `PATCH /api/v1/rooms/<id>` [`ChangeRoom`] | 200 [`Room`] |
 //! | `DELETE /api/v1/rooms/<id>` | 204 |
 //! | `POST /api/v1/rooms/<id>/rotate-key` | 200 [`RotatedKey`] |
 //! | `GET /api/v1/rooms/<id>/stats` | 200 [`Stats`] |
@@ -20,7 +21,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) use stats::{AudioStats, ByProtocol, Frames, Source, State, Stats, VideoStats};
 
 use crate::registry::Claim;
-use crate::rooms::{self, NewRoom, OnConflict, Playback, PublishKey, RoomId};
+use crate::rooms::{
+    self, NewRoom, OnConflict, Playback, PublishKey, RoomId, RoomLimits, RoomLimitsChange,
+};
 
 /// Where all of it stands.
 pub(crate) const ROOMS_PATH: &str = "/api/v1/rooms";
@@ -33,6 +36,8 @@ pub(crate) struct CreateRoom {
     pub id: Option<RoomId>,
     pub playback: Playback,
     pub on_conflict: OnConflict,
+    #[serde(skip_serializing_if = "RoomLimits::is_empty")]
+    pub limits: RoomLimits,
 }
 
 impl CreateRoom {
@@ -41,7 +46,34 @@ impl CreateRoom {
             id: self.id.unwrap_or_else(RoomId::random),
             playback: self.playback,
             on_conflict: self.on_conflict,
+            limits: self.limits,
             created_at: now,
+        }
+    }
+}
+
+/// What is left out stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ChangeRoom {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub playback: Option<Playback>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_conflict: Option<OnConflict>,
+    pub limits: RoomLimitsChange,
+}
+
+impl From<ChangeRoom> for rooms::Change {
+    fn from(asked: ChangeRoom) -> Self {
+        let ChangeRoom {
+            playback,
+            on_conflict,
+            limits,
+        } = asked;
+        Self {
+            playback,
+            on_conflict,
+            limits,
         }
     }
 }
@@ -51,6 +83,8 @@ pub(crate) struct Room {
     pub id: RoomId,
     pub playback: Playback,
     pub on_conflict: OnConflict,
+    #[serde(default, skip_serializing_if = "RoomLimits::is_empty")]
+    pub limits: RoomLimits,
     pub created_at_ms: i64,
     pub key_generation: u32,
 }
@@ -61,6 +95,7 @@ impl From<rooms::Room> for Room {
             id,
             playback,
             on_conflict,
+            limits,
             created_at,
             key_generation,
         } = room;
@@ -68,6 +103,7 @@ impl From<rooms::Room> for Room {
             id,
             playback,
             on_conflict,
+            limits,
             created_at_ms: created_at.0,
             key_generation,
         }
@@ -164,6 +200,7 @@ mod tests {
                     id: Some(id("a")),
                     playback: Playback::Private,
                     on_conflict: OnConflict::Takeover,
+                    ..CreateRoom::default()
                 }),
             ),
             (r#"{"id":"room_a"}"#, None),
@@ -182,6 +219,7 @@ mod tests {
             id: RoomId::parse("a").expect("an id"),
             playback: Playback::Public,
             on_conflict: OnConflict::Refuse,
+            limits: RoomLimits::default(),
             created_at: UnixMs(12),
             key_generation: 3,
         };

@@ -14,7 +14,8 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
 use crate::api::wire::{
-    CreateRoom, CreatedRoom, ErrorBody, PlayUrls, ROOMS_PATH, RoomList, RotatedKey,
+    ChangeRoom, CreateRoom, CreatedRoom, ErrorBody, PlayUrls, ROOMS_PATH, Room, RoomList,
+    RotatedKey,
 };
 use crate::data::Secret;
 use crate::rooms::{LIST_MAX, PublishKey, RoomId};
@@ -49,6 +50,12 @@ impl Client {
         let after = after.map(|id| format!("&after={id}")).unwrap_or_default();
         let path = format!("{ROOMS_PATH}?limit={LIST_MAX}{after}");
         read(&self.call(Method::GET, &path, Vec::new()).await?)
+    }
+
+    pub(super) async fn change(&self, id: &RoomId, change: &ChangeRoom) -> anyhow::Result<Room> {
+        let path = format!("{ROOMS_PATH}/{id}");
+        let body = serde_json::to_vec(change).context("no JSON form")?;
+        read(&self.call(Method::PATCH, &path, body).await?)
     }
 
     pub(super) async fn delete(&self, id: &RoomId) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use isocast_media::UnixMs;
 use tokio::time::Instant;
 
 use super::client::Client;
-use crate::api::wire::{CreateRoom, CreatedRoom, PlayUrls, Room};
+use crate::api::wire::{ChangeRoom, CreateRoom, CreatedRoom, PlayUrls, Room};
 use crate::data::{Folder, Lock, TokenFile};
 use crate::rooms::{KeyHasher, LIST_MAX, PublishKey, RoomId, Rooms, Sqlite};
 
@@ -95,6 +95,13 @@ impl Desk {
                     rooms: list.rooms,
                 })
             }
+        }
+    }
+
+    pub(super) async fn change(&self, id: &RoomId, change: ChangeRoom) -> anyhow::Result<Room> {
+        match self {
+            Self::Store { rooms, .. } => Ok(rooms.change(id, change.into()).await?.room.into()),
+            Self::Node(client) => client.change(id, &change).await,
         }
     }
 

@@ -6,6 +6,7 @@
 mod client;
 mod configuration;
 mod desk;
+mod limits;
 mod room;
 
 #[cfg(test)]
@@ -49,7 +50,7 @@ struct SourceFlags {
 enum Command {
     /// Run a node (the default)
     Run,
-    /// Make, list and delete rooms, on the running node or, when none runs, on its store
+    /// Make, change, list and delete rooms, on the running node or, when none runs, on its store
     #[command(args_conflicts_with_subcommands = true)]
     Room {
         #[command(subcommand)]

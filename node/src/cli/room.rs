@@ -5,11 +5,12 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::desk::Desk;
+use super::limits::LimitFlags;
 use super::{Console, Failure};
-use crate::api::wire::{CreateRoom, PlayUrls, Room, RoomList, RotatedKey};
+use crate::api::wire::{ChangeRoom, CreateRoom, PlayUrls, Room, RoomList, RotatedKey};
 use crate::config::Config;
 use crate::data::Folder;
-use crate::rooms::{OnConflict, Playback, PublishKey, RoomId};
+use crate::rooms::{OnConflict, Playback, PublishKey, RoomId, RoomLimits};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -24,7 +25,24 @@ pub(super) enum Command {
         #[arg(long, value_enum, default_value_t)]
         on_conflict: OnConflict,
         #[command(flatten)]
+        limits: LimitFlags,
+        #[command(flatten)]
         show: Show,
+    },
+    /// Change a room; what no flag names stays as it is
+    Set {
+        id: RoomId,
+        /// Who may watch
+        #[arg(long, value_enum)]
+        playback: Option<Playback>,
+        /// What happens to a publisher whose room is already live
+        #[arg(long, value_enum)]
+        on_conflict: Option<OnConflict>,
+        #[command(flatten)]
+        limits: LimitFlags,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// List all rooms
     List {
@@ -102,6 +120,7 @@ async fn at(
             id,
             playback,
             on_conflict,
+            limits,
             show,
         } => {
             let created = desk
@@ -109,6 +128,7 @@ async fn at(
                     id,
                     playback,
                     on_conflict,
+                    limits: limits.limits(),
                 })
                 .await?;
             if show.json {
@@ -127,6 +147,31 @@ async fn at(
                 word(on_conflict)
             )?;
             hand_out(&created.stream_key, show, folder, console)
+        }
+        Command::Set {
+            id,
+            playback,
+            on_conflict,
+            limits,
+            json,
+        } => {
+            let change = ChangeRoom {
+                playback,
+                on_conflict,
+                limits: limits.change(),
+            };
+            let room = desk.change(&id, change).await?;
+            if json {
+                return print_json(console, &room);
+            }
+            writeln!(
+                console.out,
+                "room {id} changed (playback {}, on conflict {}{})",
+                word(&room.playback),
+                word(&room.on_conflict),
+                of_limits(&room.limits)?
+            )?;
+            Ok(())
         }
         Command::List { json } => {
             let rooms = desk.list().await?;
@@ -215,6 +260,15 @@ fn hand_out(
 fn print_json(console: &mut Console<'_>, value: &impl Serialize) -> anyhow::Result<()> {
     let text = serde_json::to_string(value).context("no JSON form")?;
     Ok(writeln!(console.out, "{text}")?)
+}
+
+/// Empty where there are none.
+fn of_limits(limits: &RoomLimits) -> anyhow::Result<String> {
+    if limits.is_empty() {
+        return Ok(String::new());
+    }
+    let limits = serde_json::to_string(limits).context("no JSON form")?;
+    Ok(format!(", limits {limits}"))
 }
 
 /// The word that the command line itself takes for a value.

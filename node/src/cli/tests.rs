@@ -583,3 +583,53 @@ fn serve(listener: &TcpListener, status: u16, answer: &str) -> Asked {
         body: String::from_utf8(body).expect("JSON"),
     }
 }
+
+#[test]
+fn a_room_is_given_limits_and_loses_them() {
+    let scratch = Scratch::new();
+    let room = |arguments: &[&str]| room(scratch.path(), arguments);
+    let made = room(&[
+        "create",
+        "a",
+        "--viewers-max",
+        "9",
+        "--codecs",
+        "h264,aac",
+        "--json",
+    ]);
+    let limits = json!({"viewers_max": 9, "codecs": ["h264", "aac"]});
+    assert_eq!(json_of(&made)["room"]["limits"], limits);
+    let changed = room(&["set", "a", "--bitrate-kbps-max", "3000", "--codecs", "none"]);
+    let line = "room a changed (playback signed, on conflict refuse, limits {\"bitrate_kbps_max\":3000,\"viewers_max\":9})\n";
+    assert_eq!(
+        (changed.code, changed.out.as_str()),
+        (0, line),
+        "{changed:?}"
+    );
+    let changed = room(&[
+        "set",
+        "a",
+        "--bitrate-kbps-max",
+        "none",
+        "--viewers-max",
+        "none",
+        "--playback",
+        "public",
+    ]);
+    let line = "room a changed (playback public, on conflict refuse)\n";
+    assert_eq!(
+        (changed.code, changed.out.as_str()),
+        (0, line),
+        "{changed:?}"
+    );
+    for wrong in ["0", "-1", "1.5", "many", ""] {
+        let given = room(&["set", "a", &format!("--viewers-max={wrong}")]);
+        assert_eq!(
+            (given.code, given.err.lines().count()),
+            (2, 1),
+            "{wrong}: {given:?}"
+        );
+    }
+    assert_eq!(room(&["set", "a", "--codecs", "h264,h267"]).code, 2);
+    assert_eq!(room(&["set", "b", "--viewers-max", "1"]).code, 1);
+}

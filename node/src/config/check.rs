@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use clap::ValueEnum;
+use isocast_admin::CodecName;
+
 use super::schema::{Format, Key, Kind};
 use super::written::Written;
 use super::{Config, Error, EventKind, HttpUrl, Network, Place};
@@ -65,6 +68,7 @@ fn fits(format: Format, text: &str) -> bool {
         Format::Address(schemes) => text.is_empty() || is_address(schemes, text),
         Format::HttpUrl => text.is_empty() || HttpUrl::parse(text).is_ok(),
         Format::EventKind => EventKind::named(text).is_some(),
+        Format::Codec => text.parse::<CodecName>().is_ok(),
     }
 }
 
@@ -108,6 +112,13 @@ pub(super) fn allowed(kind: &Kind) -> String {
             format!(
                 "an address such as {scheme}://live.example or {scheme}://10.0.0.1:8080, without a path"
             )
+        }
+        Kind::Text(Format::Codec) => {
+            let names: Vec<_> = CodecName::value_variants()
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            format!("one of {}", names.join(", "))
         }
         Kind::Text(Format::Network) => {
             "an IP address or a network such as 10.0.0.0/8, without bits beyond its prefix"

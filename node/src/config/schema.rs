@@ -53,6 +53,7 @@ pub(super) enum Format {
     /// Or nothing.
     HttpUrl,
     EventKind,
+    Codec,
 }
 
 impl Format {
@@ -68,6 +69,7 @@ impl Format {
             "network" => Some(Self::Network),
             "http-address" => Some(Self::Address(&["http", "https"])),
             "rtmp-address" => Some(Self::Address(&["rtmp", "rtmps"])),
+            "codec" => Some(Self::Codec),
             _ => None,
         }
     }

@@ -4,8 +4,10 @@
 //! allow, and a key's unit is in its name.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
+use isocast_admin::{CodecName, RoomLimits};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -471,6 +473,38 @@ pub(crate) struct Limits {
     /// Bytes a second sent to viewers that it may come near, with the same steps. 0: no limit.
     #[schemars(range(min = 0, max = 1_099_511_627_776_u64))]
     pub egress_bytes_per_s_max: u64,
+    /// Kilobits a second that a room takes which does not say so itself, as for the keys below. 0: any.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub room_bitrate_kbps_max: u32,
+    /// Width of the frame that a room's pictures fit in, upright or turned; without a height it holds for both sides. 0: any.
+    #[schemars(range(min = 0, max = 65_535))]
+    pub room_width_max: u32,
+    /// Height of that frame. 0: any.
+    #[schemars(range(min = 0, max = 65_535))]
+    pub room_height_max: u32,
+    /// Pictures a second that a room takes. 0: any.
+    #[schemars(range(min = 0, max = 1000))]
+    pub room_frame_rate_max: u32,
+    /// Viewers of one room at once, over all protocols. 0: any.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub room_viewers_max: u32,
+    /// Codecs that a room takes. Empty: all.
+    #[schemars(with = "Vec<String>", extend("format" = "codec"))]
+    pub room_codecs: Vec<CodecName>,
+}
+
+impl Limits {
+    /// What a room takes that has these limits of its own.
+    pub(crate) fn of_room(&self, own: &RoomLimits) -> RoomLimits {
+        own.clone().or(&RoomLimits {
+            bitrate_kbps_max: NonZeroU32::new(self.room_bitrate_kbps_max),
+            width_max: NonZeroU32::new(self.room_width_max),
+            height_max: NonZeroU32::new(self.room_height_max),
+            frame_rate_max: NonZeroU32::new(self.room_frame_rate_max),
+            viewers_max: NonZeroU32::new(self.room_viewers_max),
+            codecs: self.room_codecs.clone(),
+        })
+    }
 }
 
 impl Default for Limits {
@@ -480,6 +514,12 @@ impl Default for Limits {
             streams_max: 1000,
             memory_bytes_max: 0,
             egress_bytes_per_s_max: 0,
+            room_bitrate_kbps_max: 0,
+            room_width_max: 0,
+            room_height_max: 0,
+            room_frame_rate_max: 0,
+            room_viewers_max: 0,
+            room_codecs: Vec::new(),
         }
     }
 }

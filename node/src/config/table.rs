@@ -63,10 +63,7 @@ mod tests {
             &paths[..3],
             ["data_dir", "node.id", "node.shutdown_deadline_s"]
         );
-        assert_eq!(
-            paths.last().map(String::as_str),
-            Some("limits.egress_bytes_per_s_max")
-        );
+        assert_eq!(paths.last().map(String::as_str), Some("limits.room_codecs"));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use futures_util::{SinkExt, StreamExt, stream};
 use isocast_media::{Frame, flv};
 use serde::Deserialize;
 
-use super::{Credential, Outflow, viewable};
+use super::{Credential, Outflow, joinable};
 use crate::app::{App, Hangup};
 use crate::error::Refusal;
 use crate::hub::{Delivery, Item, Protocol, Stream, Subscriber, Tracks, Wire};
@@ -216,5 +216,5 @@ async fn named(app: &App, file: &str, credential: &Credential) -> Result<Arc<Str
     if !app.config.flv.enabled {
         return Err(Refusal::ProtocolOff("FLV"));
     }
-    viewable(app, &room, credential).await
+    joinable(app, &room, credential).await
 }

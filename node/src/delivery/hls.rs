@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::{Credential, Outflow, check_playback, viewable};
+use super::{Credential, Outflow, check_place, check_playback, viewable};
 use crate::app::{App, Peer};
 use crate::error::Refusal;
 use crate::hub::Protocol;
@@ -57,9 +57,9 @@ pub(crate) async fn playlist(
     let channel = channel(&app, &room, &credential).await?;
     let user_agent = request.get(header::USER_AGENT);
     let user_agent = user_agent.map_or(&b""[..], HeaderValue::as_bytes);
-    let takes_more = app.load.check_new_viewer();
-    if !channel.note_viewer(address, user_agent, takes_more.is_ok(), Instant::now()) {
-        takes_more?;
+    let place = check_place(&app, channel.stream());
+    if !channel.note_viewer(address, user_agent, place.is_ok(), Instant::now()) {
+        place?;
     }
     let playlists = match channel.playlists() {
         Some(playlists) if channel.not_carried().is_none() => playlists,

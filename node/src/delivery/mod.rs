@@ -54,9 +54,33 @@ pub(crate) async fn viewable(
         State::Ended => return Err(Refusal::Ended),
         State::Gone => return Err(Refusal::NotLive),
     }
+    Ok(stream)
+}
+
+/// The same for who comes to watch: there has to be a place for one more.
+pub(crate) async fn joinable(
+    app: &App,
+    room: &RoomId,
+    credential: &Credential,
+) -> Result<Arc<Stream>, Refusal> {
+    let stream = viewable(app, room, credential).await?;
+    check_place(app, &stream)?;
+    Ok(stream)
+}
+
+/// Whether the node and the room take one more viewer.
+pub(crate) fn check_place(app: &App, stream: &Stream) -> Result<(), Refusal> {
     app.load.check_new_viewer()?;
     if app.hub.viewers() >= app.config.limits.viewers_max {
         return Err(Refusal::Full);
     }
-    Ok(stream)
+    let Some(max) = stream.viewers_max() else {
+        return Ok(());
+    };
+    let viewers = stream.viewers().total() + app.packager.viewers(stream.room());
+    if viewers < max {
+        Ok(())
+    } else {
+        Err(Refusal::RoomFull)
+    }
 }

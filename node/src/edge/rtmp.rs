@@ -217,6 +217,7 @@ impl Connection {
             rooms: &*self.app.rooms,
             registry: &*self.app.registry,
             hub: &self.app.hub,
+            limits: &self.app.config.limits,
         };
         // The key may come with a query, as some encoders append one.
         let key = key.split('?').next().unwrap_or_default();
@@ -305,7 +306,7 @@ impl Connection {
         let (name, query) = name.split_once('?').unwrap_or((name, ""));
         let room = RoomId::from_stream_name(name).map_err(|_| Refusal::PlaybackDenied)?;
         let credential = Credential::from_query(query)?;
-        let stream = delivery::viewable(&self.app, &room, &credential).await?;
+        let stream = delivery::joinable(&self.app, &room, &credential).await?;
         // Whatever codecs it lists, it gets the stream: many players list none and play it.
         let tracks = match self.session.peer().multitrack {
             true => Tracks::All,

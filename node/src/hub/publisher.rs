@@ -2,10 +2,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use isocast_media::Frame;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{Source, Stream};
 use crate::registry::Claim;
+use crate::rooms::RoomLimits;
 
 /// The right to publish a room. Dropping it leaves the room to the next publisher, and its
 /// viewers on hold.
@@ -38,6 +40,11 @@ impl Publisher {
     /// Says who it is.
     pub(crate) fn introduce(&self, source: Source) {
         self.stream.introduce(self.claim.epoch, source);
+    }
+
+    /// What the room takes at most.
+    pub(crate) fn room_limits(&self) -> watch::Receiver<Arc<RoomLimits>> {
+        self.stream.room_limits()
     }
 
     /// Sends one frame, with the source's timestamps, to everyone.

@@ -15,7 +15,7 @@ use super::timeline::{Place, Timeline};
 use super::traffic::Traffic;
 use super::{Headers, Limits};
 use crate::registry::Claim;
-use crate::rooms::RoomId;
+use crate::rooms::{RoomId, RoomLimits};
 
 /// Where a stream is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,7 @@ pub(crate) struct Stream {
     viewers: Viewers,
     seats: Seats,
     traffic: Traffic,
+    room_limits: watch::Sender<Arc<RoomLimits>>,
 }
 
 #[derive(Debug)]
@@ -128,6 +129,7 @@ impl Stream {
             viewers: Viewers::default(),
             seats: Seats::default(),
             traffic: Traffic::default(),
+            room_limits: watch::Sender::default(),
         }
     }
 
@@ -155,6 +157,21 @@ impl Stream {
 
     pub(crate) fn viewers(&self) -> &Viewers {
         &self.viewers
+    }
+
+    /// What the room takes at most from now on, of its present publisher too.
+    pub(crate) fn set_room_limits(&self, limits: RoomLimits) {
+        self.room_limits.send_replace(Arc::new(limits));
+    }
+
+    pub(crate) fn room_limits(&self) -> watch::Receiver<Arc<RoomLimits>> {
+        self.room_limits.subscribe()
+    }
+
+    /// `None` where any number is taken.
+    pub(crate) fn viewers_max(&self) -> Option<usize> {
+        let max = self.room_limits.borrow().viewers_max;
+        max.map(|max| max.get() as usize)
     }
 
     pub(super) fn seats(&self) -> &Seats {

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use crate::config;
 use crate::error::Refusal;
 use crate::hub::{Hub, Publisher, Stream, unix_now};
 use crate::registry::Registry;
@@ -17,6 +18,7 @@ pub(crate) struct Admission<'a> {
     pub rooms: &'a dyn Rooms,
     pub registry: &'a dyn Registry,
     pub hub: &'a Hub,
+    pub limits: &'a config::Limits,
 }
 
 /// Checks the key and makes its holder the publisher of the room, or says why not.
@@ -33,24 +35,27 @@ pub(crate) async fn admit(
         rooms,
         registry,
         hub,
+        limits,
     } = admission;
     let key = PublishKey::parse(key).map_err(|_| Refusal::KeyRefused)?;
-    let room = authenticate(rooms, &key).await?;
+    let mut room = authenticate(rooms, &key).await?;
     tracing::debug!(room = %room.id, key = key.fingerprint(), "the key is right");
     if let Some(stream) = hub.stream(&room.id)
         && room.on_conflict == OnConflict::Refuse
         && outlast(&stream).await? == Outlasted::AfterAWait
     {
         // The room may have been deleted meanwhile, which is one way for its publisher to go.
-        authenticate(rooms, &key).await?;
+        room = authenticate(rooms, &key).await?;
     }
     let claim = registry.claim(&room.id, node_id, unix_now()).await;
     let claim = claim.map_err(|error| {
         tracing::warn!(%error, room = %room.id, "the room cannot be claimed");
         Refusal::Unavailable("the registry")
     })?;
-    hub.publish(claim, Instant::now().into_std())
-        .map_err(|_| Refusal::Full)
+    let published = hub.publish(claim, Instant::now().into_std());
+    let (publisher, stream) = published.map_err(|_| Refusal::Full)?;
+    stream.set_room_limits(limits.of_room(&room.limits));
+    Ok((publisher, stream))
 }
 
 async fn authenticate(rooms: &dyn Rooms, key: &PublishKey) -> Result<Room, Refusal> {
@@ -103,12 +108,13 @@ mod tests {
     use crate::registry;
     use crate::rooms::failing::Failing;
     use crate::rooms::memory::Memory;
-    use crate::rooms::{NewRoom, Playback, RoomId};
+    use crate::rooms::{NewRoom, Playback, RoomId, RoomLimits};
 
     struct Place {
         rooms: Memory,
         registry: registry::Memory,
         hub: Hub,
+        limits: config::Limits,
     }
 
     impl Place {
@@ -125,6 +131,7 @@ mod tests {
                 rooms: Memory::new(),
                 registry: registry::Memory::default(),
                 hub: Hub::new(limits),
+                limits: config::Limits::default(),
             }
         }
 
@@ -133,6 +140,7 @@ mod tests {
                 id: RoomId::parse(id).unwrap(),
                 playback: Playback::Private,
                 on_conflict,
+                limits: RoomLimits::default(),
                 created_at: UnixMs(1),
             };
             self.rooms.create(new).await.unwrap().1
@@ -144,6 +152,7 @@ mod tests {
                 rooms: &self.rooms,
                 registry: &self.registry,
                 hub: &self.hub,
+                limits: &self.limits,
             }
         }
 

@@ -7,6 +7,7 @@ use isocast_media::rtmp::Media;
 use isocast_media::time::Unwrapper;
 use isocast_media::{Frame, Kind, Track};
 
+use super::allowance::Allowance;
 use crate::error::Refusal;
 use crate::hub::Publisher;
 
@@ -19,6 +20,7 @@ pub(crate) struct Importer {
     clock: Unwrapper,
     tracks: BTreeSet<(Track, u8)>,
     pictures: Pictures,
+    allowance: Allowance,
 }
 
 /// What became of a message; of one with several tracks, the gravest of what became of them.
@@ -38,6 +40,7 @@ pub(crate) enum Import {
 impl Importer {
     pub(crate) fn new(publisher: Publisher) -> Self {
         Self {
+            allowance: Allowance::new(publisher.room_limits()),
             publisher,
             clock: Unwrapper::default(),
             tracks: BTreeSet::new(),
@@ -73,6 +76,7 @@ impl Importer {
         if !self.knows(&frame) {
             return Ok(Import::TooManyTracks);
         }
+        self.allowance.check(&frame, now)?;
         if frame.track() == Track::Video && frame.is_media() && frame.track_id == 0 {
             self.pictures.see(frame.is_key(), now)?;
         }

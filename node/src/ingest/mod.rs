@@ -1,6 +1,7 @@
 //! Taking publishers in: who may publish, who wins a room, and what their messages become.
 
 mod admission;
+mod allowance;
 mod import;
 
 pub(crate) use admission::{Admission, admit};

@@ -145,7 +145,7 @@ fn percent(ratio: f64) -> String {
 mod tests {
     use super::*;
     use crate::api::tests::Node;
-    use crate::delivery::{Credential, viewable};
+    use crate::delivery::{Credential, joinable};
     use crate::hub::Protocol;
     use crate::registry::Claim;
     use crate::rooms::RoomId;
@@ -174,7 +174,7 @@ mod tests {
             (0.1, 0.1, true, true),
         ] {
             act(app, memory, egress);
-            let watch = viewable(app, &room, &Credential::default()).await.err();
+            let watch = joinable(app, &room, &Credential::default()).await.err();
             let refused = |taken: bool| (!taken).then_some(Refusal::Overloaded);
             assert_eq!(watch, refused(viewers), "{memory} {egress}");
             let publish = app.load.check_new_publisher().err();

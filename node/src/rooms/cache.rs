@@ -90,7 +90,7 @@ mod tests {
 
     use super::super::failing::Failing;
     use super::super::memory::Memory;
-    use super::super::{NewRoom, OnConflict, Playback};
+    use super::super::{NewRoom, OnConflict, Playback, RoomLimits};
     use super::*;
 
     #[tokio::test]
@@ -105,6 +105,7 @@ mod tests {
             id: id.clone(),
             playback: Playback::Public,
             on_conflict: OnConflict::Refuse,
+            limits: RoomLimits::default(),
             created_at: UnixMs(1),
         };
         let (room, _) = store.create(new).await.unwrap();
@@ -133,6 +134,7 @@ mod tests {
             id: id.clone(),
             playback: Playback::Public,
             on_conflict: OnConflict::Refuse,
+            limits: RoomLimits::default(),
             created_at: UnixMs(1),
             key_generation: 1,
         };

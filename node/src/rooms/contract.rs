@@ -4,8 +4,8 @@ use isocast_media::UnixMs;
 
 use super::memory::Memory;
 use super::{
-    Error, KeyHasher, LIST_MAX, NewRoom, OnConflict, Playback, PublishKey, Put, Room, RoomId,
-    Rooms, Sqlite,
+    Change, Error, KeyHasher, LIST_MAX, NewRoom, OnConflict, Playback, PublishKey, Put, Room,
+    RoomId, RoomLimits, Rooms, Sqlite,
 };
 use crate::data::Secret;
 use crate::data::scratch::Scratch;
@@ -21,6 +21,7 @@ macro_rules! contract {
             a_new_key_replaces_the_old_one,
             a_put_room_is_made_then_changed_where_it_differs,
             a_room_put_again_stays_as_it_is,
+            a_change_touches_what_it_names_and_no_key,
             a_store_goes_by_one_name,
             only_the_rooms_own_key_opens_it,
             many_at_once_make_one_room,
@@ -62,6 +63,7 @@ async fn a_room_is_what_was_asked_for(store: &dyn Rooms) {
             id: id(&format!("r{at}")),
             playback,
             on_conflict,
+            limits: RoomLimits::default(),
             created_at,
         };
         let (room, key) = store.create(new).await.expect("made");
@@ -69,6 +71,7 @@ async fn a_room_is_what_was_asked_for(store: &dyn Rooms) {
             id: id(&format!("r{at}")),
             playback,
             on_conflict,
+            limits: RoomLimits::default(),
             created_at,
             key_generation: 1,
         };
@@ -115,6 +118,45 @@ async fn lists_are_in_byte_order_and_paged(store: &dyn Rooms) {
         "the id after need not exist"
     );
     assert_eq!(names(store, Some("b"), 9).await, Vec::<String>::new());
+}
+
+async fn a_change_touches_what_it_names_and_no_key(store: &dyn Rooms) {
+    let (room, key) = store.create(new("a")).await.expect("made");
+    let limits = |json| serde_json::from_value(json).expect("a change");
+    let viewers = Change {
+        limits: limits(serde_json::json!({"viewers_max": 7, "codecs": ["h264"]})),
+        ..Change::default()
+    };
+    let put = store
+        .change(&room.id, viewers.clone())
+        .await
+        .expect("there");
+    let expected = Room {
+        limits: serde_json::from_value(serde_json::json!({"viewers_max": 7, "codecs": ["h264"]}))
+            .expect("limits"),
+        ..room.clone()
+    };
+    assert_eq!(put.before.as_ref(), Some(&room));
+    assert_eq!(put.room, expected);
+    assert!(put.has_changed() && !put.has_new_key());
+    let again = store.change(&room.id, viewers).await.expect("there");
+    assert!(!again.has_changed());
+
+    let open = Change {
+        playback: Some(Playback::Public),
+        limits: limits(serde_json::json!({"codecs": null})),
+        ..Change::default()
+    };
+    let put = store.change(&room.id, open).await.expect("there");
+    assert_eq!(put.room.playback, Playback::Public);
+    assert_eq!(put.room.on_conflict, room.on_conflict);
+    assert_eq!(put.room.limits.viewers_max.map(u32::from), Some(7));
+    assert!(put.room.limits.codecs.is_empty());
+    let stored = store.authenticate(&key).await.expect("answers");
+    assert_eq!(stored, Some(put.room), "the key is the same");
+
+    let nobody = store.change(&id("other"), Change::default()).await;
+    assert!(matches!(nobody, Err(Error::NotFound(_))));
 }
 
 async fn a_deleted_room_is_gone_with_its_key(store: &dyn Rooms) {
@@ -173,6 +215,7 @@ async fn a_put_room_is_made_then_changed_where_it_differs(store: &dyn Rooms) {
         id: id("a"),
         playback: Playback::Private,
         on_conflict: OnConflict::Refuse,
+        limits: RoomLimits::default(),
         created_at: new("a").created_at,
         key_generation: 1,
     };
@@ -197,6 +240,7 @@ async fn a_put_room_is_made_then_changed_where_it_differs(store: &dyn Rooms) {
             id: id("a"),
             playback,
             on_conflict,
+            limits: RoomLimits::default(),
             created_at: UnixMs(1_800_000_000_000),
         };
         let put = store.put(asked, key).await.expect("changed");
@@ -300,6 +344,7 @@ fn new(name: &str) -> NewRoom {
         id: id(name),
         playback: Playback::Private,
         on_conflict: OnConflict::Refuse,
+        limits: RoomLimits::default(),
         created_at: UnixMs(1_700_000_000_000),
     }
 }

@@ -2,7 +2,7 @@
 
 use futures_util::future;
 
-use super::{Answer, Error, NewRoom, PublishKey, Put, Room, RoomId, Rooms};
+use super::{Answer, Change, Error, NewRoom, PublishKey, Put, Room, RoomId, Rooms};
 
 #[derive(Debug)]
 pub(crate) struct Failing;
@@ -19,6 +19,10 @@ impl Rooms for Failing {
     }
 
     fn put<'a>(&'a self, _: NewRoom, _: &'a PublishKey) -> Answer<'a, Put> {
+        fail()
+    }
+
+    fn change<'a>(&'a self, _: &'a RoomId, _: Change) -> Answer<'a, Put> {
         fail()
     }
 

@@ -75,6 +75,7 @@ mod tests {
             id: room("a"),
             playback: super::super::Playback::Private,
             on_conflict: super::super::OnConflict::Refuse,
+            limits: super::super::RoomLimits::default(),
             created_at: isocast_media::UnixMs(1),
             key_generation: 1,
         };

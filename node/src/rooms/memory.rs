@@ -5,7 +5,9 @@ use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard};
 
 use super::key::KeyHash;
-use super::{Answer, Error, KeyHasher, LIST_MAX, NewRoom, PublishKey, Put, Room, RoomId, Rooms};
+use super::{
+    Answer, Change, Error, KeyHasher, LIST_MAX, NewRoom, PublishKey, Put, Room, RoomId, Rooms,
+};
 use crate::data::{Secret, random};
 
 #[derive(Debug)]
@@ -57,6 +59,20 @@ impl Rooms for Memory {
             Ok(Put {
                 room,
                 before: before.map(|(stored, _)| stored),
+            })
+        })
+    }
+
+    fn change<'a>(&'a self, id: &'a RoomId, change: Change) -> Answer<'a, Put> {
+        Box::pin(async move {
+            let mut rooms = self.rooms();
+            let not_found = || Error::NotFound(id.clone());
+            let (stored, _) = rooms.get_mut(id).ok_or_else(not_found)?;
+            let room = change.of(stored);
+            let before = std::mem::replace(stored, room.clone());
+            Ok(Put {
+                room,
+                before: Some(before),
             })
         })
     }

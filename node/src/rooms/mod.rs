@@ -20,7 +20,9 @@ use futures_util::future::BoxFuture;
 use isocast_media::UnixMs;
 
 pub(crate) use cache::Cache;
-pub(crate) use isocast_admin::{OnConflict, Playback, PublishKey, RoomId};
+pub(crate) use isocast_admin::{
+    CodecName, OnConflict, Playback, PublishKey, RoomId, RoomLimits, RoomLimitsChange,
+};
 pub(crate) use key::KeyHasher;
 pub(crate) use sqlite::Sqlite;
 
@@ -30,6 +32,8 @@ pub(crate) struct Room {
     pub id: RoomId,
     pub playback: Playback,
     pub on_conflict: OnConflict,
+    /// Its own; what they leave out is up to the configuration.
+    pub limits: RoomLimits,
     pub created_at: UnixMs,
     /// 1 for the first publish key, one more with each new one.
     pub key_generation: u32,
@@ -41,6 +45,7 @@ pub(crate) struct NewRoom {
     pub id: RoomId,
     pub playback: Playback,
     pub on_conflict: OnConflict,
+    pub limits: RoomLimits,
     pub created_at: UnixMs,
 }
 
@@ -51,12 +56,14 @@ impl NewRoom {
             id,
             playback,
             on_conflict,
+            limits,
             created_at,
         } = self;
         Room {
             id,
             playback,
             on_conflict,
+            limits,
             created_at,
             key_generation: 1,
         }
@@ -72,7 +79,25 @@ impl NewRoom {
     }
 }
 
-/// A room that was put in place, and what was there before.
+/// What is to be different about a room; what is left out stays.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Change {
+    pub playback: Option<Playback>,
+    pub on_conflict: Option<OnConflict>,
+    pub limits: RoomLimitsChange,
+}
+
+impl Change {
+    fn of(self, room: &Room) -> Room {
+        let mut room = room.clone();
+        room.playback = self.playback.unwrap_or(room.playback);
+        room.on_conflict = self.on_conflict.unwrap_or(room.on_conflict);
+        room.limits.change(self.limits);
+        room
+    }
+}
+
+/// A room that was put in place or changed, and what was there before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Put {
     pub room: Room,
@@ -126,6 +151,9 @@ pub(crate) trait Rooms: Send + Sync + std::fmt::Debug {
     /// changing what differs. Where nothing does, nothing is written. A room that is there keeps
     /// its `created_at`.
     fn put<'a>(&'a self, room: NewRoom, key: &'a PublishKey) -> Answer<'a, Put>;
+
+    /// Changes what `change` names.
+    fn change<'a>(&'a self, id: &'a RoomId, change: Change) -> Answer<'a, Put>;
 
     fn get<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Option<Room>>;
 

@@ -17,8 +17,8 @@ use sqlx::{Row, SqlSafeStr};
 
 use super::key::KeyHash;
 use super::{
-    Answer, Error, KeyHasher, LIST_MAX, NewRoom, OnConflict, Playback, PublishKey, Put, Room,
-    RoomId, Rooms,
+    Answer, Change, Error, KeyHasher, LIST_MAX, NewRoom, OnConflict, Playback, PublishKey, Put,
+    Room, RoomId, RoomLimits, Rooms,
 };
 
 /// How long a call may take. A local disk answers in milliseconds; a publisher waits this long.
@@ -151,6 +151,35 @@ impl Rooms for Sqlite {
         })
     }
 
+    fn change<'a>(&'a self, id: &'a RoomId, change: Change) -> Answer<'a, Put> {
+        Box::pin(async move {
+            let change = async {
+                let mut turn = self.writer.begin().await?;
+                let row = sqlx::query(SELECT).bind(id.as_str());
+                let Some(row) = row.fetch_optional(&mut *turn).await? else {
+                    return Ok(None);
+                };
+                let stored = room(&row)?;
+                let put = Put {
+                    room: change.of(&stored),
+                    before: Some(stored),
+                };
+                if put.has_changed() {
+                    let change = sqlx::query(CHANGE)
+                        .bind(id.as_str())
+                        .bind(playback_word(put.room.playback))
+                        .bind(on_conflict_word(put.room.on_conflict))
+                        .bind(limits_text(&put.room.limits));
+                    change.execute(&mut *turn).await?;
+                    turn.commit().await?;
+                }
+                Ok(Some(put))
+            };
+            let put = self.within(change).await.map_err(unavailable)?;
+            put.ok_or_else(|| Error::NotFound(id.clone()))
+        })
+    }
+
     fn get<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Option<Room>> {
         Box::pin(async move { Ok(self.find(id).await?.map(|(room, _)| room)) })
     }
@@ -222,10 +251,12 @@ impl Rooms for Sqlite {
 
 const SELECT: &str = "SELECT * FROM rooms WHERE id = ?";
 const INSERT: &str =
-    "INSERT INTO rooms (id, playback, on_conflict, created_at_ms, key_generation, key_hash)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    "INSERT INTO rooms (id, playback, on_conflict, created_at_ms, key_generation, key_hash, limits)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+const CHANGE: &str = "UPDATE rooms SET playback = ?2, on_conflict = ?3, limits = ?4 WHERE id = ?1";
 const UPDATE: &str = "UPDATE rooms
-     SET playback = ?2, on_conflict = ?3, created_at_ms = ?4, key_generation = ?5, key_hash = ?6
+     SET playback = ?2, on_conflict = ?3, created_at_ms = ?4, key_generation = ?5, key_hash = ?6,
+         limits = ?7
      WHERE id = ?1";
 
 /// A statement that writes a whole room.
@@ -241,6 +272,7 @@ fn with_all<'q>(
         .bind(room.created_at.0)
         .bind(room.key_generation)
         .bind(hash.0.to_vec())
+        .bind(limits_text(&room.limits))
 }
 
 /// Migrations are only added, never changed: each is checked against what the file has seen.
@@ -264,6 +296,11 @@ fn migrations() -> Migrator {
             3,
             "play",
             include_str!("../../../migrations/sqlite/0003_play.sql"),
+        ),
+        step(
+            4,
+            "limits",
+            include_str!("../../../migrations/sqlite/0004_limits.sql"),
         ),
     ])
 }
@@ -295,6 +332,8 @@ fn room(row: &SqliteRow) -> Result<Room, sqlx::Error> {
             "takeover" => OnConflict::Takeover,
             other => return Err(sqlx::Error::Decode(format!("on_conflict {other:?}").into())),
         },
+        limits: serde_json::from_str(row.try_get("limits")?)
+            .map_err(|error| sqlx::Error::Decode(error.into()))?,
         created_at: UnixMs(row.try_get("created_at_ms")?),
         key_generation: row.try_get("key_generation")?,
     })
@@ -306,6 +345,10 @@ fn key_hash(row: &SqliteRow) -> Result<KeyHash, sqlx::Error> {
         .try_into()
         .map_err(|_| sqlx::Error::Decode("key_hash is not 32 bytes".into()))?;
     Ok(KeyHash(bytes))
+}
+
+fn limits_text(limits: &RoomLimits) -> String {
+    serde_json::to_string(limits).expect("numbers and words have a JSON form")
 }
 
 fn playback_word(playback: Playback) -> &'static str {
@@ -346,6 +389,7 @@ mod tests {
             id: RoomId::parse(id).expect("an id"),
             playback: Playback::Public,
             on_conflict: OnConflict::Takeover,
+            limits: RoomLimits::default(),
             created_at: UnixMs(1_700_000_000_123),
         }
     }
@@ -413,7 +457,10 @@ mod tests {
         first_release.run(&old).await.expect("made");
         let key = PublishKey::parse("room_old_key_x").expect("a key");
         let room = new_room("old").into_room();
-        with_all(INSERT, &room, hasher().hash(&key))
+        let insert = "INSERT INTO rooms VALUES ('old', 'public', 'takeover', ?, 1, ?)";
+        sqlx::query(insert)
+            .bind(room.created_at.0)
+            .bind(hasher().hash(&key).0.to_vec())
             .execute(&old)
             .await
             .expect("made");

@@ -212,7 +212,7 @@ mod tests {
     use axum::extract::{ConnectInfo, Path, Request as Asked};
     use axum::response::{IntoResponse, Redirect};
     use axum::routing::put;
-    use isocast_admin::{OnConflict, Playback, PublishKey};
+    use isocast_admin::{OnConflict, Playback, PublishKey, RoomLimits};
     use serde_json::{Value, json};
     use tokio::net::TcpListener;
 
@@ -232,6 +232,7 @@ mod tests {
         PutRoom {
             playback: Playback::Public,
             on_conflict: OnConflict::Refuse,
+            limits: RoomLimits::default(),
             stream_key: PublishKey::parse("room_a_key_x").expect("a key"),
         }
     }

@@ -134,6 +134,7 @@ async fn put_room(
             id,
             playback: room.playback,
             on_conflict: room.on_conflict,
+            limits: room.limits,
             key_generation: 1,
             key_fingerprint,
             changed: true,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use isocast_admin::{OnConflict, Playback, PublishKey, PutRoom, RoomId, RoomIs};
+use isocast_admin::{OnConflict, Playback, PublishKey, PutRoom, RoomId, RoomIs, RoomLimits};
 use isocast_crds::{LiveRoom, LiveRoomStatus};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -244,6 +244,7 @@ struct What {
     store_id: String,
     playback: Playback,
     on_conflict: OnConflict,
+    limits: RoomLimits,
     fingerprint: String,
 }
 
@@ -253,6 +254,7 @@ impl What {
             store_id: store_id.to_owned(),
             playback: put.playback,
             on_conflict: put.on_conflict,
+            limits: put.limits.clone(),
             fingerprint: put.stream_key.fingerprint(),
         }
     }
@@ -293,6 +295,7 @@ mod tests {
             id: stream_key.room().clone(),
             playback: put.playback,
             on_conflict: put.on_conflict,
+            limits: put.limits.clone(),
             key_generation: 1,
             key_fingerprint: stream_key.fingerprint(),
             changed: true,

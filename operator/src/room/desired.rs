@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use isocast_admin::{OnConflict, Playback, PublishKey, PutRoom, RoomId};
+use isocast_admin::{OnConflict, Playback, PublishKey, PutRoom, RoomId, RoomLimits};
 use isocast_crds::{LiveRoom, OnConflict as SpecOnConflict};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -56,6 +56,7 @@ pub(super) fn put(room: &LiveRoom, key: &PublishKey) -> PutRoom {
             SpecOnConflict::Refuse => OnConflict::Refuse,
             SpecOnConflict::Takeover => OnConflict::Takeover,
         },
+        limits: RoomLimits::default(),
         stream_key: key.clone(),
     }
 }

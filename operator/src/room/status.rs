@@ -254,7 +254,7 @@ mod tests {
 
     use super::*;
     use crate::room::tests::{cluster, room};
-    use isocast_admin::{OnConflict, Playback, PublishKey, RoomIs};
+    use isocast_admin::{OnConflict, Playback, PublishKey, RoomIs, RoomLimits};
     use serde_json::{Value, json, to_value};
 
     fn found() -> Result<Key, Problem> {
@@ -269,6 +269,7 @@ mod tests {
             id: RoomId::parse("r").expect("an id"),
             playback: Playback::Public,
             on_conflict: OnConflict::Refuse,
+            limits: RoomLimits::default(),
             key_generation: 2,
             key_fingerprint: "0123456789abcdef".into(),
             changed: false,

@@ -31,6 +31,7 @@ impl Node {
             rooms: &*self.app.rooms,
             registry: &*self.app.registry,
             hub: &self.app.hub,
+            limits: &self.app.config.limits,
         };
         let (publisher, _stream) = ingest::admit(admission, key).await?;
         Ok(publisher)
@@ -195,6 +196,7 @@ async fn a_put_room_is_there_at_once_and_again_changes_nothing() {
         id: RoomId::parse("new").unwrap(),
         playback: Playback::Public,
         on_conflict: OnConflict::Refuse,
+        limits: RoomLimits::default(),
         key_generation: 1,
         key_fingerprint: PublishKey::parse(FIRST).unwrap().fingerprint(),
         changed: true,
