@@ -10,7 +10,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use crate::config::Config;
 use crate::data::{Reread, Token};
-use crate::edge::{Connected, Tcp};
+use crate::edge::{Attempts, Connected, Tcp};
 use crate::hub::{Hub, Protocol, Stream, Subscriber};
 use crate::load::Load;
 use crate::metrics::{Metrics, ProtocolLabel, TrafficLabels};
@@ -34,6 +34,7 @@ pub(crate) struct App {
     #[allow(dead_code)]
     pub outbound: outbound::Http,
     pub load: Load,
+    pub key_attempts: Attempts,
     pub webhooks: Webhooks,
     pub api_token: Token,
     /// For the admin API, on the internal port.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use isocast_access::Keyring;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -16,7 +16,7 @@ use crate::api;
 use crate::app::{App, Stop};
 use crate::config::{Config, HttpUrl, Loaded};
 use crate::data::{Folder, KeyringFile, Lock, NodeFile, Reread, Token, TokenFile};
-use crate::edge::{Caps, Port, Speaks};
+use crate::edge::{Attempts, Caps, Port, Speaks};
 use crate::hub::{self, Hub};
 use crate::load::{self, Load};
 use crate::log;
@@ -50,7 +50,6 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
         tracing::info!(file = %file.display(), "configuration read");
     }
     let config = loaded.config;
-    load::raise_open_files(config.rtmp.connections_max + config.http.connections_max);
     let opened = open_data_folder(&config).await?;
     let lock = opened.lock;
     let store = Sqlite::open(&lock.folder().rooms_file(), KeyHasher::new(lock.secret()?)).await?;
@@ -73,7 +72,7 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
         true => Some(Reloader::start(config.tls.clone(), &metrics)?),
         false => None,
     };
-    let listeners = Listeners::bind(&config).await?;
+    let listeners = Listeners::bind(&config)?;
     // From here on a signal ends the node in order.
     let signals = Signals::new()?;
 
@@ -87,6 +86,7 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
         metrics,
         outbound: http,
         load: Load::default(),
+        key_attempts: Attempts::new(config.rtmp.key_attempts_per_min_max),
         api_token: opened.api_token,
         admin_token: opened.admin_token,
         play_keys: opened.play_keys,
@@ -206,19 +206,18 @@ struct Listeners {
 }
 
 impl Listeners {
-    async fn bind(config: &Config) -> anyhow::Result<Self> {
-        let bind = async |key: &'static str, address: SocketAddr| {
-            let listener = TcpListener::bind(address).await;
-            listener.with_context(|| format!("{key} cannot listen on {address}"))
+    fn bind(config: &Config) -> anyhow::Result<Self> {
+        let bind = |key: &'static str, address: SocketAddr| {
+            listen(address).with_context(|| format!("{key} cannot listen on {address}"))
         };
         Ok(Self {
-            rtmp: bind("listen.rtmp", config.listen.rtmp).await?,
-            http: bind("listen.http", config.listen.http).await?,
-            internal: bind("listen.internal", config.listen.internal).await?,
+            rtmp: bind("listen.rtmp", config.listen.rtmp)?,
+            http: bind("listen.http", config.listen.http)?,
+            internal: bind("listen.internal", config.listen.internal)?,
             secure: match config.tls.is_on() {
                 true => Some((
-                    bind("listen.rtmps", config.listen.rtmps).await?,
-                    bind("listen.https", config.listen.https).await?,
+                    bind("listen.rtmps", config.listen.rtmps)?,
+                    bind("listen.https", config.listen.https)?,
                 )),
                 false => None,
             },
@@ -243,22 +242,22 @@ impl Listeners {
         tasks: &TaskTracker,
         acceptors: Option<watch::Receiver<Acceptors>>,
     ) {
+        let configured = [
+            app.config.rtmp.connections_max,
+            app.config.http.connections_max,
+        ];
+        let files = load::raise_open_files();
+        let [rtmp_max, http_max] = load::places(files, configured, INTERNAL_CONNECTIONS_MAX);
         // Both ports of a protocol share its caps.
         let rtmp = Port {
             speaks: Speaks::Rtmp,
-            caps: Caps::new(
-                app.config.rtmp.connections_max,
-                app.config.rtmp.pre_auth_per_ip_max,
-            ),
+            caps: Caps::where_newcomers_win(rtmp_max, app.config.rtmp.pre_auth_per_ip_max),
             is_public: true,
             tls: None,
         };
         let http = Port {
             speaks: Speaks::Http(api::public(Arc::clone(app))),
-            caps: Caps::new(
-                app.config.http.connections_max,
-                app.config.http.connections_per_ip_max,
-            ),
+            caps: Caps::new(http_max, app.config.http.connections_per_ip_max),
             is_public: true,
             tls: None,
         };
@@ -278,6 +277,21 @@ impl Listeners {
         http.open(app, tasks, self.http);
         internal.open(app, tasks, self.internal);
     }
+}
+
+/// Connections that wait to be accepted: a flood of them is a moment's work, and who comes after it
+/// should not have to knock again. The system may allow fewer (`net.core.somaxconn`).
+const BACKLOG: u32 = 4096;
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Without it a node that starts anew waits for the last one's connections.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Probes and scrapers; the public cannot use these places up.

@@ -84,6 +84,7 @@ impl Node {
             metrics,
             outbound: outbound::Http::new(dialler),
             load: crate::load::Load::default(),
+            key_attempts: crate::edge::Attempts::new(0),
             webhooks: Webhooks::default(),
             api_token: token("api", TOKEN),
             admin_token: token("admin", ADMIN_TOKEN),

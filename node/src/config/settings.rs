@@ -285,12 +285,15 @@ pub(crate) struct Rtmp {
     /// Seconds from `publish` to the first audio or video.
     #[schemars(range(min = 1, max = 600))]
     pub first_media_timeout_s: u64,
-    /// RTMP connections open at once.
+    /// RTMP connections open at once. When they are all taken, a newcomer takes the place of one that has not yet published or played.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_max: usize,
-    /// RTMP connections from one address that have not yet published or played.
+    /// RTMP connections from one address, or one /64 of IPv6, that have not yet published or played.
     #[schemars(range(min = 1, max = 100_000))]
     pub pre_auth_per_ip_max: usize,
+    /// Wrong keys a minute from one address, after which its connections are closed for half a minute. Behind a load balancer that hides addresses all publishers share one. 0: any number.
+    #[schemars(range(min = 0, max = 100_000))]
+    pub key_attempts_per_min_max: u32,
 }
 
 impl Default for Rtmp {
@@ -302,6 +305,7 @@ impl Default for Rtmp {
             first_media_timeout_s: 20,
             connections_max: 10_000,
             pre_auth_per_ip_max: 64,
+            key_attempts_per_min_max: 120,
         }
     }
 }
@@ -315,7 +319,7 @@ pub(crate) struct Http {
     /// HTTP connections open at once.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_max: usize,
-    /// HTTP connections from one address.
+    /// HTTP connections from one address, or one /64 of IPv6.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections_per_ip_max: usize,
     /// Seconds without a byte taken by the other side, after which its connection is closed.

@@ -1,6 +1,7 @@
 //! Where the network begins: accepting connections, their caps and deadlines, and the loop that
 //! each kind of connection runs.
 
+mod attempts;
 mod caps;
 mod connected;
 mod forwarded;
@@ -14,6 +15,7 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use attempts::Attempts;
 pub(crate) use caps::Caps;
 pub(crate) use connected::Connected;
 pub(crate) use port::{Port, Speaks};

@@ -79,6 +79,18 @@ impl Port {
     }
 
     async fn serve(self, app: Arc<App>, tcp: TcpStream, from: SocketAddr, connected: Connected) {
+        let name = self.name();
+        let crowded_out = connected.permit.crowded_out();
+        let served = self.converse(Arc::clone(&app), tcp, from, connected);
+        tokio::select! {
+            () = served => {}
+            () = crowded_out.cancelled() => {
+                app.metrics.refused(name, "crowded_out");
+            }
+        }
+    }
+
+    async fn converse(self, app: Arc<App>, tcp: TcpStream, from: SocketAddr, connected: Connected) {
         let accepted = Instant::now();
         let opened = match app.tcp(tcp, self.name(), connected) {
             Ok(tcp) => self.handshakes(&app, tcp, from, accepted).await,
@@ -130,6 +142,14 @@ impl Port {
         // A proxy that does not tell for whom it comes would soon have as many as one client may.
         if !self.trusts(app, client) {
             tcp.enter_ip(client.ip()).map_err(Some)?;
+            let is_rtmp = matches!(self.speaks, Speaks::Rtmp);
+            if is_rtmp
+                && app
+                    .key_attempts
+                    .is_shut_out(client.ip(), accepted.into_std())
+            {
+                return Err(Some("key_attempts"));
+            }
         }
         let Some(tls) = &self.tls else {
             return Ok((Socket::Plain(tcp), client));

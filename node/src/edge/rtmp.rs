@@ -1,12 +1,17 @@
 //! RTMP connections: a publisher's messages go to ingest, a player gets what delivery serialised.
 
+use std::future::poll_fn;
+use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use isocast_media::rtmp::session::status;
 use isocast_media::rtmp::{Error, Event, Limits, Session};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::time::{sleep_until, timeout};
 
 use super::Socket;
@@ -73,7 +78,7 @@ struct Connection {
     socket: Socket,
     session: Session,
     peer: SocketAddr,
-    buffer: Box<[u8; READ_BYTES]>,
+    has_shaken_hands: bool,
 }
 
 impl Connection {
@@ -91,7 +96,7 @@ impl Connection {
             session: Session::new(limits, seed, accepted),
             app: Arc::clone(app),
             peer,
-            buffer: Box::new([0; READ_BYTES]),
+            has_shaken_hands: false,
         }
     }
 
@@ -132,24 +137,19 @@ impl Connection {
             if let Some(event) = event {
                 return Ok(event);
             }
-            let read = tokio::select! {
-                read = self.socket.read(&mut self.buffer[..]) => read?,
+            if !self.has_shaken_hands && self.session.has_shaken_hands() {
+                self.has_shaken_hands = true;
+                self.socket.step_up();
+            }
+            tokio::select! {
+                read = receive(&mut self.socket, &mut self.session) => read?,
                 () = wait_until(deadline) => {
                     self.session.check_deadline(Instant::now()).map_err(End::Broken)?;
                     continue;
                 }
                 () = self.app.stop.closing() => return Err(End::Stopped),
-            };
-            self.receive(read)?;
+            }
         }
-    }
-
-    fn receive(&mut self, read: usize) -> Result<(), End> {
-        if read == 0 {
-            return Err(End::Hangup);
-        }
-        self.session.receive(&self.buffer[..read]);
-        Ok(())
     }
 
     async fn flush(&mut self) -> Result<(), End> {
@@ -166,6 +166,10 @@ impl Connection {
         let (publisher, stream) = match admitted {
             Ok(admitted) => admitted,
             Err(refusal) => {
+                if refusal == Refusal::KeyRefused {
+                    let now = Instant::now();
+                    self.app.key_attempts.was_wrong(self.peer.ip(), now);
+                }
                 let code = refusal.publish_status();
                 return self.refuse(&refusal, code);
             }
@@ -322,9 +326,8 @@ impl Connection {
         loop {
             let delivery = tokio::select! {
                 delivery = subscriber.next() => delivery,
-                read = self.socket.read(&mut self.buffer[..]) => {
-                    let read = read?;
-                    self.receive(read)?;
+                read = receive(&mut self.socket, &mut self.session) => {
+                    read?;
                     match self.session.next_event(Instant::now()).map_err(End::Broken)? {
                         Some(Event::Stop) => return Ok(()),
                         _ => {
@@ -410,12 +413,8 @@ impl Connection {
                 return;
             }
             self.socket.shutdown().await.ok();
-            while self
-                .socket
-                .read(&mut self.buffer[..])
-                .await
-                .is_ok_and(|read| read > 0)
-            {}
+            // After the end of its conversation the session throws away what it is given.
+            while receive(&mut self.socket, &mut self.session).await.is_ok() {}
         };
         let _ = timeout(FAREWELL, farewell).await;
     }
@@ -425,6 +424,22 @@ impl Connection {
 fn fingerprint(key: &str) -> Option<String> {
     let key = PublishKey::parse(key.split('?').next()?).ok()?;
     Some(key.fingerprint())
+}
+
+/// Gives the session what has come. The bytes pass through the stack: a connection that says nothing
+/// holds no buffer.
+async fn receive(socket: &mut Socket, session: &mut Session) -> Result<(), End> {
+    let count = poll_fn(|cx| {
+        let mut bytes = [MaybeUninit::uninit(); READ_BYTES];
+        let mut buffer = ReadBuf::uninit(&mut bytes);
+        ready!(Pin::new(&mut *socket).poll_read(cx, &mut buffer))?;
+        session.receive(buffer.filled());
+        Poll::Ready(io::Result::Ok(buffer.filled().len()))
+    });
+    match count.await? {
+        0 => Err(End::Hangup),
+        _ => Ok(()),
+    }
 }
 
 async fn wait_until(deadline: Option<Instant>) {

@@ -41,6 +41,14 @@ impl Socket {
         }
     }
 
+    /// It has shaken hands.
+    pub(super) fn step_up(&mut self) {
+        match self {
+            Self::Plain(tcp) => tcp.step_up(),
+            Self::Tls(stream) => stream.get_mut().0.step_up(),
+        }
+    }
+
     /// Whether TLS has agreed on HTTP/2; `None` in the clear, where nothing has been agreed on.
     pub(super) fn is_http2(&self) -> Option<bool> {
         match self {

@@ -63,6 +63,10 @@ impl Tcp {
         self.tcp.peek(first).await
     }
 
+    pub(super) fn step_up(&mut self) {
+        self.connected.permit.step_up();
+    }
+
     pub(super) fn leave_ip(&mut self) {
         self.connected.permit.leave_ip();
     }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval};
 
 pub(crate) use ladder::Level;
-pub(crate) use open_files::raise_open_files;
+pub(crate) use open_files::{places, raise_open_files};
 
 use crate::app::App;
 use crate::config;

@@ -212,7 +212,9 @@ impl Stream {
         }
     }
 
-    fn body(&self) -> Vec<u8> {
+    /// The body as far as it has come.
+    #[must_use]
+    pub fn body(&self) -> Vec<u8> {
         match self.head.header("transfer-encoding") {
             Some("chunked") => unchunk(&self.raw),
             _ => self.raw.clone(),

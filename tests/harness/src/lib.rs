@@ -3,6 +3,7 @@
 //! - [`Node`] runs the release binary on free ports with a data folder of its own;
 //! - [`Ffmpeg`] publishes and records, in two versions; [`Peer`] speaks RTMP by itself;
 //! - [`Receiver`] is called by nodes and has good and bad manners;
+//! - [`Crowd`] comes in great number and does nothing;
 //! - [`http`] asks and reads answers as they are;
 //! - [`hashes`] says whether what came back is what was sent.
 //!
@@ -17,6 +18,7 @@ pub mod playlist;
 pub mod wait;
 
 mod certificate;
+mod crowd;
 mod ffmpeg;
 mod node;
 mod process;
@@ -27,6 +29,7 @@ mod tools;
 
 pub use certificate::Certificate;
 pub use clip::Clip;
+pub use crowd::Crowd;
 pub use ffmpeg::Ffmpeg;
 pub use node::{Node, NodeOptions, Room, Secure};
 pub use process::{Output, Process, Signal, run};

@@ -9,7 +9,7 @@ use crate::certificate::Certificate;
 use crate::http::{self, Answer};
 use crate::process::{Output, Process, Signal, run};
 use crate::scratch::Scratch;
-use crate::tools::node_binary;
+use crate::tools::{node_binary, tool};
 use crate::wait;
 
 /// A node may take this long to be ready, on a machine that is busy with other tests.
@@ -23,6 +23,7 @@ pub struct NodeOptions {
     /// By key, for a key may be set only once.
     settings: BTreeMap<String, String>,
     tls: bool,
+    open_files_max: Option<u32>,
 }
 
 /// Free ports, and nothing to wait for at the end.
@@ -47,6 +48,13 @@ impl NodeOptions {
     #[must_use]
     pub fn tls(self) -> Self {
         Self { tls: true, ..self }
+    }
+
+    /// Lets the node open no more files than this.
+    #[must_use]
+    pub fn open_files_max(mut self, count: u32) -> Self {
+        self.open_files_max = Some(count);
+        self
     }
 
     /// Starts the node and waits until it is ready.
@@ -97,7 +105,16 @@ impl Node {
 
     fn start_in(scratch: Scratch, options: &NodeOptions) -> Self {
         let data_dir = scratch.file("data");
-        let mut command = Command::new(node_binary());
+        let mut command = match options.open_files_max {
+            None => Command::new(node_binary()),
+            Some(count) => {
+                let mut command = Command::new(tool("prlimit"));
+                command
+                    .arg(format!("--nofile={count}:{count}"))
+                    .arg(node_binary());
+                command
+            }
+        };
         command
             .current_dir(scratch.path())
             .arg("--data-dir")

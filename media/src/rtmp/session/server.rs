@@ -140,6 +140,12 @@ impl Session {
         self.wire.take_output()
     }
 
+    /// Whether the peer has finished the handshake.
+    #[must_use]
+    pub fn has_shaken_hands(&self) -> bool {
+        self.state != State::Handshake
+    }
+
     /// When to call [`Session::check_deadline`], unless something happens before.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
