@@ -22,6 +22,9 @@ const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEADER_BYTES_MAX: u32 = 16 << 10;
 const HEADERS_MAX: usize = 100;
 const HTTP2_STREAMS_MAX: u32 = 100;
+/// What a peer may send before it is read, and what is kept of an answer that it does not take, by
+/// stream: a request's body is 16 KiB at most.
+const HTTP2_WINDOW_BYTES: u32 = 64 << 10;
 /// Streams a peer may reset before it has its answer; more ends the connection.
 const HTTP2_PENDING_RESETS_MAX: usize = 20;
 const HTTP2_PING_EVERY: Duration = Duration::from_secs(30);
@@ -138,6 +141,9 @@ async fn converse(
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(HTTP2_STREAMS_MAX)
                 .max_header_list_size(HEADER_BYTES_MAX)
+                .initial_stream_window_size(HTTP2_WINDOW_BYTES)
+                .initial_connection_window_size(HTTP2_WINDOW_BYTES)
+                .max_send_buf_size(HTTP2_WINDOW_BYTES as usize)
                 .max_pending_accept_reset_streams(HTTP2_PENDING_RESETS_MAX)
                 .keep_alive_interval(HTTP2_PING_EVERY)
                 .keep_alive_timeout(HTTP2_PING_TIMEOUT)

@@ -65,6 +65,8 @@ fn address(number: usize) -> Ipv4Addr {
 
 fn connect_from(from: Ipv4Addr, to: SocketAddr) -> Option<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a file is free");
+    // Whoever does not read is to stand still soon.
+    socket.set_recv_buffer_size(4096).expect("an option");
     socket
         .bind(&SocketAddr::from((from, 0)).into())
         .expect("a port is free");
