@@ -49,21 +49,10 @@ impl Clip {
     /// If ffmpeg cannot make it.
     #[must_use]
     pub fn path(self) -> PathBuf {
-        static MAKING: Mutex<()> = Mutex::new(());
-        let _making = MAKING.lock();
-        let folder = target_folder().join("clips");
-        let path = folder.join(format!("{}-{SECONDS}s.flv", self.name()));
-        if !path.exists() {
-            std::fs::create_dir_all(&folder).expect("the target folder can be written");
-            let part = folder.join(format!("{}-{}.part", self.name(), std::process::id()));
-            let output = Ffmpeg::debian().run(self.recipe(&part.to_string_lossy()));
-            assert_eq!(output.code, Some(0), "no clip: {}", output.err);
-            std::fs::rename(&part, &path).expect("a file can be renamed in its folder");
-        }
-        path
+        made(&Ffmpeg::debian(), self.name(), &self.recipe())
     }
 
-    fn recipe(self, out: &str) -> Vec<String> {
+    fn recipe(self) -> Vec<String> {
         let picture = format!("testsrc2=size=640x360:rate=30000/1001:duration={SECONDS}");
         // A rising tone, so that no packet is like another.
         let tone =
@@ -85,8 +74,28 @@ impl Clip {
         if self.has_audio() {
             say("-c:a aac -b:a 96k -ac 2");
         }
-        say("-y -f flv");
-        recipe.push(out.to_owned());
         recipe
     }
+}
+
+/// An FLV file of [`SECONDS`] that ffmpeg makes by these inputs and encoders.
+///
+/// # Panics
+/// If ffmpeg cannot make it.
+#[must_use]
+pub fn made(ffmpeg: &Ffmpeg, name: &str, recipe: &[String]) -> PathBuf {
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _making = MAKING.lock();
+    let folder = target_folder().join("clips");
+    let path = folder.join(format!("{name}-{SECONDS}s.flv"));
+    if !path.exists() {
+        std::fs::create_dir_all(&folder).expect("the target folder can be written");
+        let part = folder.join(format!("{name}-{}.part", std::process::id()));
+        let part_name = part.to_string_lossy().into_owned();
+        let out = ["-y", "-f", "flv", &part_name].map(str::to_owned);
+        let output = ffmpeg.run(recipe.iter().chain(&out));
+        assert_eq!(output.code, Some(0), "no clip: {}", output.err);
+        std::fs::rename(&part, &path).expect("a file can be renamed in its folder");
+    }
+    path
 }

@@ -83,10 +83,22 @@ impl Ffmpeg {
     /// Plays to the end into an FLV file, packets as they come. `options` stand before the input.
     #[must_use]
     pub fn record(&self, options: &[&str], url: &str, file: &Path) -> Process {
+        self.record_tracks(&[], options, url, file)
+    }
+
+    /// The same with all tracks, where [`record`](Self::record) takes one of a kind.
+    #[must_use]
+    pub fn record_all(&self, options: &[&str], url: &str, file: &Path) -> Process {
+        self.record_tracks(&["-map", "0"], options, url, file)
+    }
+
+    fn record_tracks(&self, tracks: &[&str], options: &[&str], url: &str, file: &Path) -> Process {
         let mut command = self.command();
         command
             .args(options)
-            .args(["-i", url, "-c", "copy", "-f", "flv", "-y"])
+            .args(["-i", url])
+            .args(tracks)
+            .args(["-c", "copy", "-f", "flv", "-y"])
             .arg(file);
         let name = format!("{} playing {url}", self.name);
         Process::start(&name, &mut command, &file.with_extension("log"))

@@ -1,5 +1,6 @@
 //! Whether what came back is what was sent: hashes of decoded pictures and of audio packets.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::ffmpeg::Ffmpeg;
@@ -17,6 +18,28 @@ pub fn video_frames(file: &Path) -> Vec<String> {
 pub fn audio_packets(file: &Path) -> Vec<String> {
     let file = file.to_string_lossy();
     hashes(&["-i", &file, "-map", "0:a:0", "-c", "copy"])
+}
+
+/// Of every track of a file its packets, without the headers of its container, by codec: there is
+/// one track of each.
+#[must_use]
+pub fn tracks(ffmpeg: &Ffmpeg, file: &Path) -> BTreeMap<String, Vec<String>> {
+    let file = file.to_string_lossy();
+    let arguments = ["-i", &file, "-map", "0", "-c", "copy"];
+    let output = framehash(ffmpeg, &arguments);
+    let codec = |line: &str| {
+        let (index, codec) = line.strip_prefix("#codec_id ")?.split_once(": ")?;
+        Some((index.to_owned(), codec.to_owned()))
+    };
+    let codecs: BTreeMap<_, _> = output.lines().filter_map(codec).collect();
+    let mut tracks: BTreeMap<_, _> = codecs.values().map(|it| (it.clone(), vec![])).collect();
+    assert_eq!(tracks.len(), codecs.len(), "one codec twice: {codecs:?}");
+    for line in output.lines().filter(|line| !line.starts_with('#')) {
+        let index = line.split(',').next().unwrap_or_default().trim();
+        let codec = codecs.get(index).expect("a packet of a track");
+        tracks.entry(codec.clone()).or_default().extend(hash(line));
+    }
+    tracks
 }
 
 /// Insists that `part` is one run of `whole`, without a gap, a change or a repetition, and at
@@ -56,14 +79,21 @@ pub fn assert_one_run(what: &str, part: &[String], whole: &[String], least: usiz
 }
 
 fn hashes(arguments: &[&str]) -> Vec<String> {
+    let output = framehash(&Ffmpeg::debian(), arguments);
+    let lines = output.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(hash).collect()
+}
+
+/// Lines of comma separated fields, the track first and the hash last; `#` begins a comment.
+fn framehash(ffmpeg: &Ffmpeg, arguments: &[&str]) -> String {
     let end = ["-f", "framehash", "-hash", "murmur3", "-"];
-    let output = Ffmpeg::debian().run(arguments.iter().chain(&end));
+    let output = ffmpeg.run(arguments.iter().chain(&end));
     assert_eq!(output.code, Some(0), "{arguments:?}: {}", output.err);
-    // `#` begins a comment; the hash is the last of the comma separated fields.
-    let lines = output.out.lines().filter(|line| !line.starts_with('#'));
-    lines
-        .filter_map(|line| Some(line.rsplit(',').next()?.trim().to_owned()))
-        .collect()
+    output.out
+}
+
+fn hash(line: &str) -> Option<String> {
+    Some(line.rsplit(',').next()?.trim().to_owned())
 }
 
 #[cfg(test)]
