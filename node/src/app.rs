@@ -7,6 +7,8 @@ use std::time::Duration;
 use isocast_access::Keyring;
 use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::config::Config;
 use crate::data::{Reread, Token};
@@ -117,6 +119,9 @@ pub(crate) struct Local {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stop {
     draining: CancellationToken,
+    parting: CancellationToken,
+    /// Who publishes or plays over RTMP.
+    sessions: TaskTracker,
     closing: CancellationToken,
     listeners: CancellationToken,
 }
@@ -131,7 +136,28 @@ impl Stop {
         self.draining.is_cancelled()
     }
 
-    /// New publishers are sent away, and connections are to end.
+    /// New publishers are sent away, and who publishes or plays over RTMP is to leave, each in its
+    /// own moment. Returns when they are gone.
+    pub(crate) async fn part(&self) {
+        self.parting.cancel();
+        self.sessions.close();
+        self.sessions.wait().await;
+    }
+
+    pub(crate) fn is_parting(&self) -> bool {
+        self.parting.is_cancelled()
+    }
+
+    pub(crate) fn parting(&self) -> WaitForCancellationFuture<'_> {
+        self.parting.cancelled()
+    }
+
+    /// To be kept for as long as somebody publishes or plays.
+    pub(crate) fn session(&self) -> TaskTrackerToken {
+        self.sessions.token()
+    }
+
+    /// Connections are to end.
     pub(crate) fn close(&self) {
         self.closing.cancel();
     }

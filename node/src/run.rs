@@ -317,14 +317,16 @@ async fn tick(app: Arc<App>) {
     }
 }
 
-/// Readiness off, then a while in which newcomers are still served, then connections end, and the
-/// listeners last.
-async fn drain(app: &App, tasks: &TaskTracker, patience: Duration) {
+/// Readiness off, then a while in which newcomers are still served, then RTMP peers leave one by
+/// one, then connections end, and the listeners last.
+async fn drain(app: &App, tasks: &TaskTracker, patience: Patience) {
     let deadline = Duration::from_secs(app.config.node.shutdown_deadline_s);
-    tracing::info!(patience_s = patience.as_secs(), "draining");
+    tracing::info!(patience_s = patience.delay.as_secs(), "draining");
     app.stop.drain();
     let drained = timeout(deadline, async {
-        sleep(patience).await;
+        sleep(patience.delay).await;
+        // Who has not left by then is cut off.
+        timeout(patience.spread, app.stop.part()).await.ok();
         app.stop.close();
         app.hub.end_all();
         app.webhooks.look(&app.hub, &app.packager);
@@ -338,6 +340,14 @@ async fn drain(app: &App, tasks: &TaskTracker, patience: Duration) {
             "the shutdown deadline has passed; what is open is cut"
         );
     }
+}
+
+/// How long others are given to notice that this node goes.
+struct Patience {
+    /// For load balancers, to send nobody here any more.
+    delay: Duration,
+    /// For RTMP peers, to connect elsewhere.
+    spread: Duration,
 }
 
 struct Signals {
@@ -355,10 +365,16 @@ impl Signals {
 
     /// Waits for the word to stop. A load balancer needs time to notice; a person at a terminal
     /// does not.
-    async fn heard(mut self, config: &Config) -> Duration {
+    async fn heard(mut self, config: &Config) -> Patience {
         tokio::select! {
-            _ = self.terminate.recv() => Duration::from_secs(config.node.drain_delay_s),
-            _ = self.interrupt.recv() => Duration::ZERO,
+            _ = self.terminate.recv() => Patience {
+                delay: Duration::from_secs(config.node.drain_delay_s),
+                spread: config.node.drain_spread(),
+            },
+            _ = self.interrupt.recv() => Patience {
+                delay: Duration::ZERO,
+                spread: Duration::ZERO,
+            },
         }
     }
 }

@@ -6,6 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use isocast_admin::{CodecName, RoomLimits};
 use schemars::JsonSchema;
@@ -78,6 +79,16 @@ pub(crate) struct Node {
     /// Seconds after the stop signal in which newcomers are still served, until load balancers have noticed. Less than `shutdown_deadline_s`.
     #[schemars(range(min = 0, max = 600))]
     pub drain_delay_s: u64,
+    /// Seconds over which RTMP publishers and players are then asked to connect elsewhere, or are closed where they do not know of that. At most half of what `shutdown_deadline_s` leaves.
+    #[schemars(range(min = 0, max = 600))]
+    pub drain_spread_s: u64,
+}
+
+impl Node {
+    pub(crate) fn drain_spread(&self) -> Duration {
+        let left_s = self.shutdown_deadline_s.saturating_sub(self.drain_delay_s);
+        Duration::from_secs(self.drain_spread_s.min(left_s / 2))
+    }
 }
 
 impl Default for Node {
@@ -86,6 +97,7 @@ impl Default for Node {
             id: String::new(),
             shutdown_deadline_s: 60,
             drain_delay_s: 5,
+            drain_spread_s: 10,
         }
     }
 }

@@ -4,6 +4,7 @@
 mod attempts;
 mod caps;
 mod connected;
+mod departure;
 mod forwarded;
 mod http;
 mod port;
@@ -18,6 +19,7 @@ mod tests;
 pub(crate) use attempts::Attempts;
 pub(crate) use caps::Caps;
 pub(crate) use connected::Connected;
+use departure::Departure;
 pub(crate) use port::{Port, Speaks};
 pub(crate) use socket::Socket;
 pub(crate) use tcp::Tcp;

@@ -14,7 +14,7 @@ use isocast_media::rtmp::{Error, Event, Limits, Session};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::time::{sleep_until, timeout};
 
-use super::Socket;
+use super::{Departure, Socket};
 use crate::app::App;
 use crate::delivery::{self, Credential, Outflow};
 use crate::error::Refusal;
@@ -75,6 +75,7 @@ pub(crate) async fn serve(
 
 struct Connection {
     app: Arc<App>,
+    departure: Departure,
     socket: Socket,
     session: Session,
     peer: SocketAddr,
@@ -94,6 +95,7 @@ impl Connection {
         Self {
             socket,
             session: Session::new(limits, seed, accepted),
+            departure: Departure::new(&app.stop, app.config.node.drain_spread()),
             app: Arc::clone(app),
             peer,
             has_shaken_hands: false,
@@ -147,8 +149,22 @@ impl Connection {
                     self.session.check_deadline(Instant::now()).map_err(End::Broken)?;
                     continue;
                 }
+                () = self.departure.due() => {
+                    self.send_away()?;
+                    continue;
+                }
                 () = self.app.stop.closing() => return Err(End::Stopped),
             }
+        }
+    }
+
+    /// Asks a publisher or player to connect anew, which it does when it is ready to. One that does
+    /// not know of that notices that the connection is closed, and does it too.
+    fn send_away(&mut self) -> Result<(), End> {
+        let why = "This server is being stopped: connect again.";
+        match self.session.request_reconnect(None, why) {
+            true => Ok(()),
+            false => Err(End::Stopped),
         }
     }
 
@@ -176,7 +192,7 @@ impl Connection {
         };
         self.socket.leave_ip();
         // From here on either the hub's end ends this stream too, or it was over before.
-        if self.app.stop.is_closing() {
+        if self.app.stop.is_parting() {
             return self.refuse(&Refusal::Draining, Refusal::Draining.publish_status());
         }
         self.app.packager.follow(&stream);
@@ -184,6 +200,7 @@ impl Connection {
         let revoked = publisher.revocation();
         tracing::info!(room = %claim.room, epoch = claim.epoch, peer = %self.peer, "publishing began");
         let told = self.app.webhooks.publishing(&claim, fingerprint(key));
+        let _session = self.app.stop.session();
         self.session.accept_publish(Instant::now());
         let end = self.import(Importer::new(publisher)).await;
         if let Err(error) = self.app.registry.release(&claim).await {
@@ -200,7 +217,7 @@ impl Connection {
         match end {
             Ok(()) => Reason::Ended,
             Err(End::Hangup) => Reason::HungUp,
-            _ if self.app.stop.is_closing() => Reason::Stopped,
+            _ if self.app.stop.is_parting() => Reason::Stopped,
             Err(_) if is_revoked => Reason::Revoked,
             Err(End::Broken(_) | End::Told | End::Stopped) => Reason::Error,
         }
@@ -212,7 +229,7 @@ impl Connection {
         key: &str,
     ) -> Result<(crate::hub::Publisher, Arc<crate::hub::Stream>), Refusal> {
         self.check_application(application)?;
-        if self.app.stop.is_closing() {
+        if self.app.stop.is_parting() {
             return Err(Refusal::Draining);
         }
         self.app.load.check_new_publisher()?;
@@ -278,7 +295,7 @@ impl Connection {
     }
 
     fn say_revoked(&mut self) -> Result<(), End> {
-        if self.app.stop.is_closing() {
+        if self.app.stop.is_parting() {
             return self.refuse(&Refusal::Draining, Refusal::Draining.publish_status());
         }
         self.session.refuse(
@@ -297,6 +314,7 @@ impl Connection {
             }
         };
         self.socket.leave_ip();
+        let _session = self.app.stop.session();
         self.session.accept_play();
         self.flush().await?;
         self.deliver(subscriber).await
@@ -335,6 +353,11 @@ impl Connection {
                             continue;
                         }
                     }
+                }
+                () = self.departure.due() => {
+                    self.send_away()?;
+                    self.flush().await?;
+                    continue;
                 }
                 () = self.app.stop.closing() => return Err(End::Stopped),
             };

@@ -27,13 +27,14 @@ pub struct NodeOptions {
 }
 
 /// Free ports, and nothing to wait for at the end.
-const ALWAYS: [(&str, &str); 7] = [
+const ALWAYS: [(&str, &str); 8] = [
     ("listen.rtmp", "127.0.0.1:0"),
     ("listen.http", "127.0.0.1:0"),
     ("listen.internal", "127.0.0.1:0"),
     ("listen.rtmps", "127.0.0.1:0"),
     ("listen.https", "127.0.0.1:0"),
     ("node.drain_delay_s", "0"),
+    ("node.drain_spread_s", "0"),
     ("log.format", "json"),
 ];
 

@@ -5,9 +5,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use isocast_harness::{
-    Clip, Ffmpeg, NodeOptions, Output, Peer, Process, Scratch, Signal, http, node_binary, run, wait,
+    Clip, Ffmpeg, NodeOptions, Output, Peer, Process, Reply, Scratch, Signal, http, node_binary,
+    run, wait,
 };
+use isocast_media::Track;
+use isocast_media::rtmp::{CallerEvent, Media};
 
 /// Runs a node that should not start.
 fn node(scratch: &Scratch, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
@@ -148,6 +152,55 @@ fn told_to_stop_it_drains_and_ends_well() {
         "not before the delay: {took:?}"
     );
     assert!(took < Duration::from_secs(15), "{took:?}");
+}
+
+#[test]
+fn who_publishes_or_plays_is_asked_to_connect_elsewhere_before_the_end() {
+    let mut node = NodeOptions::default().set("node.drain_spread_s", 6).start();
+    let room = node.public_room("asked");
+    let mut publisher = Peer::publish(node.rtmp, &room.key);
+    publisher.expect_start();
+    let sound = |timestamp| Media {
+        track: Track::Audio,
+        timestamp,
+        body: Bytes::from_static(&[0x2F, 0xFF, 0xFB, 0x90, 0x64]),
+    };
+    assert!(publisher.send(&sound(0)));
+    node.wait_for_live(&room);
+    let mut player = Peer::play(node.rtmp, "room_asked");
+    assert!(player.has_media(10));
+    let other = node.public_room("other");
+    let log = node.file("publisher.log");
+    let clip = Clip::AudioVideo.path();
+    let mut unknowing = Ffmpeg::debian().publish_forever(&clip, &node.publish_url(&other), &log);
+    node.wait_for_live(&other);
+
+    let began = Instant::now();
+    node.signal(Signal::TERM);
+    expect_request(&mut publisher);
+    expect_request(&mut player);
+    // Until they leave they are served.
+    assert!(publisher.send(&sound(20)));
+    assert!(player.has_media(10));
+    unknowing.wait(10);
+    publisher.close();
+    player.close();
+    node.wait_for_end(10);
+    let took = began.elapsed();
+    assert!(
+        took < Duration::from_secs(6),
+        "nobody is waited for: {took:?}"
+    );
+}
+
+fn expect_request(peer: &mut Peer) {
+    loop {
+        match peer.next(10) {
+            Reply::Event(CallerEvent::Reconnect { tc_url: None, .. }) => return,
+            Reply::Event(CallerEvent::Media(_)) => {}
+            other => panic!("not asked to reconnect: {other:?}"),
+        }
+    }
 }
 
 #[test]

@@ -199,6 +199,7 @@ impl Node {
             ("api.token_file", here("/run/secrets/isocast/api/token")),
             // Nobody has to notice that its address is gone.
             ("node.drain_delay_s", "0".to_owned()),
+            ("node.drain_spread_s", "0".to_owned()),
         ];
         for (key, value) in set {
             command.args(["--set", &format!("{key}={value}")]);
