@@ -19,6 +19,7 @@ use crate::metrics::{Metrics, ProtocolLabel, TrafficLabels};
 use crate::outbound;
 use crate::packager::Packager;
 use crate::registry::Registry;
+use crate::restream::Restreams;
 use crate::rooms::{self, Rooms};
 use crate::webhooks::Webhooks;
 
@@ -38,6 +39,7 @@ pub(crate) struct App {
     pub load: Load,
     pub key_attempts: Attempts,
     pub webhooks: Webhooks,
+    pub restreams: Restreams,
     pub api_token: Token,
     /// For the admin API, on the internal port.
     pub admin_token: Token,

@@ -18,6 +18,7 @@ mod metrics;
 mod outbound;
 mod packager;
 mod registry;
+mod restream;
 mod rooms;
 mod run;
 mod tls;

@@ -56,6 +56,11 @@ pub(crate) struct ResultLabel {
     pub result: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct StateLabel {
+    pub state: &'static str,
+}
+
 /// All series. Labels are constants and route patterns, so their number is bounded.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -76,6 +81,8 @@ pub(crate) struct Metrics {
     pub overload_level: Gauge,
     /// Bytes sent over all protocols; no series of its own, for it is the sum of others.
     pub egress_bytes: Counter,
+    /// Streams that are sent on, by their state.
+    pub restreams: Family<StateLabel, Gauge>,
     /// What became of webhooks.
     pub webhooks: Family<ResultLabel, Counter>,
     /// Without a certificate there is no series: 0 would be a time.
@@ -108,6 +115,7 @@ impl Metrics {
             pressure_ratio: Family::default(),
             overload_level: Gauge::default(),
             egress_bytes: Counter::default(),
+            restreams: Family::default(),
             webhooks: Family::default(),
             tls_certificate_expiry: Family::default(),
             tls_reloads: Family::default(),
@@ -192,6 +200,12 @@ impl Metrics {
             "overload_level",
             "0: open, 1: no new viewers, 2: shedding slow viewers, 3: no new publishers",
             &self.overload_level,
+        );
+        add(
+            to,
+            "restreams",
+            "Streams that are sent on to other servers, by state",
+            &self.restreams,
         );
         add(
             to,

@@ -24,6 +24,7 @@ use crate::metrics::Metrics;
 use crate::outbound::{self, Dialler};
 use crate::packager::Packager;
 use crate::registry;
+use crate::restream::{self, Restreams};
 use crate::rooms::{self, KeyHasher, Sqlite};
 use crate::tls::{Acceptors, Reloader};
 use crate::webhooks::{HttpCarrier, Secrets, Webhooks};
@@ -55,7 +56,8 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
     let store = Sqlite::open(&lock.folder().rooms_file(), KeyHasher::new(lock.secret()?)).await?;
     let store = Arc::new(store);
     let metrics = Metrics::new();
-    let http = outbound::Http::new(dialler(&config, &metrics)?);
+    let dialler = dialler(&config, &metrics)?;
+    let http = outbound::Http::new(Arc::clone(&dialler));
     let (stop, tasks) = (Stop::default(), TaskTracker::new());
     let webhooks = match webhook_carrier(&config, &lock, http.clone())? {
         Some(carrier) => Webhooks::new(
@@ -67,6 +69,17 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
             tasks.clone(),
         ),
         None => Webhooks::default(),
+    };
+    let restreams = match config.restream.enabled {
+        true => Restreams::new(
+            store.clone(),
+            dialler,
+            restream::Allowed::new(&config.restream.allow_hosts),
+            &metrics,
+            stop.clone(),
+            tasks.clone(),
+        ),
+        false => Restreams::default(),
     };
     let certificate = match config.tls.is_on() {
         true => Some(Reloader::start(config.tls.clone(), &metrics)?),
@@ -94,6 +107,7 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
         http_address: listeners.http.local_addr()?,
         stop,
         webhooks,
+        restreams,
         config,
     });
     lock.announce(&listeners.node_file()?)?;
@@ -311,6 +325,7 @@ async fn tick(app: Arc<App>) {
         let now = Instant::now();
         app.hub.tick(now);
         app.webhooks.look(&app.hub, &app.packager);
+        app.restreams.look();
         for _ in 0..app.hub.send_away_stalled(now, stall) {
             app.metrics.refused("viewer", "stalled");
         }

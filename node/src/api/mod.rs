@@ -5,6 +5,7 @@ mod auth;
 mod health;
 mod live;
 mod request;
+pub(crate) mod restreams;
 mod room_series;
 mod rooms;
 mod stats;
@@ -56,6 +57,12 @@ fn of_rooms() -> Router<Arc<App>> {
         .route(
             "/api/v1/rooms/{room}",
             get(rooms::get).patch(rooms::change).delete(rooms::delete),
+        )
+        .route(
+            "/api/v1/rooms/{room}/restreams",
+            get(restreams::get)
+                .put(restreams::put)
+                .delete(restreams::delete),
         )
         .route("/api/v1/rooms/{room}/rotate-key", post(rooms::rotate_key))
         .route("/api/v1/rooms/{room}/stats", get(stats::get))

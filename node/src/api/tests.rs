@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::outbound;
 use crate::packager::Packager;
 use crate::registry;
+use crate::restream::{self, Restreams};
 use crate::rooms::memory::Memory;
 use crate::rooms::{self, NewRoom, OnConflict, Playback, PublishKey, RoomId, RoomLimits, Rooms};
 use crate::run;
@@ -74,6 +75,14 @@ impl Node {
         let tasks = TaskTracker::new();
         let metrics = Metrics::new();
         let dialler = run::dialler(&config, &metrics).unwrap();
+        let restreams = Restreams::new(
+            Arc::clone(&rooms),
+            Arc::clone(&dialler),
+            restream::Allowed::new(&config.restream.allow_hosts),
+            &metrics,
+            Stop::default(),
+            tasks.clone(),
+        );
         let app = Arc::new(App {
             node_id: "node-1".into(),
             known_rooms: rooms::Cache::new(Arc::clone(&rooms)),
@@ -86,6 +95,7 @@ impl Node {
             load: crate::load::Load::default(),
             key_attempts: crate::edge::Attempts::new(0),
             webhooks: Webhooks::default(),
+            restreams,
             api_token: token("api", TOKEN),
             admin_token: token("admin", ADMIN_TOKEN),
             play_keys: Reread::open(|| Ok(play_keys())).unwrap(),

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
+use crate::api::restreams::{PutRestreams, RestreamList};
 use crate::api::wire::{
     ChangeRoom, CreateRoom, CreatedRoom, ErrorBody, PlayUrls, ROOMS_PATH, Room, RoomList,
     RotatedKey,
@@ -67,6 +68,21 @@ impl Client {
         let path = format!("{ROOMS_PATH}/{id}/rotate-key");
         let rotated: RotatedKey = read(&self.call(Method::POST, &path, Vec::new()).await?)?;
         Ok(rotated.stream_key)
+    }
+
+    pub(super) async fn restreams(&self, id: &RoomId) -> anyhow::Result<RestreamList> {
+        let path = format!("{ROOMS_PATH}/{id}/restreams");
+        read(&self.call(Method::GET, &path, Vec::new()).await?)
+    }
+
+    pub(super) async fn put_restreams(
+        &self,
+        id: &RoomId,
+        request: &PutRestreams,
+    ) -> anyhow::Result<()> {
+        let path = format!("{ROOMS_PATH}/{id}/restreams");
+        let body = serde_json::to_vec(request).context("no JSON form")?;
+        self.call(Method::PUT, &path, body).await.map(drop)
     }
 
     pub(super) async fn play_urls(

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use isocast_media::UnixMs;
 use tokio::time::Instant;
 
 use super::client::Client;
+use crate::api::restreams::{PutRestreams, Restream};
 use crate::api::wire::{ChangeRoom, CreateRoom, CreatedRoom, PlayUrls, Room};
 use crate::data::{Folder, Lock, TokenFile};
 use crate::rooms::{KeyHasher, LIST_MAX, PublishKey, RoomId, Rooms, Sqlite};
@@ -128,6 +129,34 @@ impl Desk {
         match self {
             Self::Store { .. } => bail!("no node runs on this data folder: start it first"),
             Self::Node(client) => client.play_urls(id, expires_in_s).await,
+        }
+    }
+
+    pub(super) async fn restreams(&self, id: &RoomId) -> anyhow::Result<Vec<Restream>> {
+        match self {
+            Self::Store { rooms, .. } => {
+                let targets = rooms.restreams(id).await?;
+                Ok(targets.iter().map(|it| Restream::of(it, None)).collect())
+            }
+            Self::Node(client) => Ok(client.restreams(id).await?.targets),
+        }
+    }
+
+    pub(super) async fn put_restreams(
+        &self,
+        id: &RoomId,
+        request: PutRestreams,
+    ) -> anyhow::Result<()> {
+        match self {
+            Self::Store { rooms, .. } => {
+                let present = rooms.restreams(id).await?;
+                // The node that sends asks its own configuration for what is allowed.
+                let targets = request
+                    .instead_of(&present, None)
+                    .map_err(|wrong| anyhow!(wrong))?;
+                Ok(rooms.put_restreams(id, &targets).await?)
+            }
+            Self::Node(client) => client.put_restreams(id, &request).await,
         }
     }
 

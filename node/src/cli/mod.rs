@@ -7,6 +7,7 @@ mod client;
 mod configuration;
 mod desk;
 mod limits;
+mod restream;
 mod room;
 
 #[cfg(test)]

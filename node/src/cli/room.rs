@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::desk::Desk;
 use super::limits::LimitFlags;
-use super::{Console, Failure};
+use super::{Console, Failure, restream};
 use crate::api::wire::{ChangeRoom, CreateRoom, PlayUrls, Room, RoomList, RotatedKey};
 use crate::config::Config;
 use crate::data::Folder;
@@ -58,6 +58,9 @@ pub(super) enum Command {
         #[command(flatten)]
         show: Show,
     },
+    /// Where a room's stream is also sent
+    #[command(subcommand)]
+    Restream(restream::Command),
     /// Tell where a room is watched; signed where the room asks for that
     PlayUrl {
         id: RoomId,
@@ -194,6 +197,7 @@ async fn at(
             }
             Ok(())
         }
+        Command::Restream(command) => restream::obey(desk, command, console).await,
         Command::Delete { id } => {
             desk.delete(&id).await?;
             folder.forget_key(&id)?;
@@ -257,7 +261,7 @@ fn hand_out(
     Ok(())
 }
 
-fn print_json(console: &mut Console<'_>, value: &impl Serialize) -> anyhow::Result<()> {
+pub(super) fn print_json(console: &mut Console<'_>, value: &impl Serialize) -> anyhow::Result<()> {
     let text = serde_json::to_string(value).context("no JSON form")?;
     Ok(writeln!(console.out, "{text}")?)
 }

@@ -69,6 +69,7 @@ fn fits(format: Format, text: &str) -> bool {
         Format::HttpUrl => text.is_empty() || HttpUrl::parse(text).is_ok(),
         Format::EventKind => EventKind::named(text).is_some(),
         Format::Codec => text.parse::<CodecName>().is_ok(),
+        Format::Host => is_host(text.strip_prefix("*.").unwrap_or(text)),
     }
 }
 
@@ -90,6 +91,11 @@ pub(super) fn is_node_id(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+fn is_host(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:".contains(&byte);
+    (1..=253).contains(&text.len()) && !text.starts_with('.') && text.bytes().all(is_plain)
 }
 
 /// What a key takes, to end a sentence with.
@@ -126,6 +132,9 @@ pub(super) fn allowed(kind: &Kind) -> String {
         }
         Kind::Text(Format::HttpUrl) => {
             "an https:// or http:// URL without user name and password, or nothing".to_owned()
+        }
+        Kind::Text(Format::Host) => {
+            "a host such as live.example.com, or *.example.com for all below it".to_owned()
         }
         Kind::Text(Format::EventKind) => {
             let words = EventKind::ALL.map(EventKind::as_str);

@@ -54,6 +54,7 @@ pub(super) enum Format {
     HttpUrl,
     EventKind,
     Codec,
+    Host,
 }
 
 impl Format {
@@ -65,6 +66,7 @@ impl Format {
             "node-id" => Some(Self::NodeId),
             "socket-address" => Some(Self::SocketAddress),
             "http-url" => Some(Self::HttpUrl),
+            "host" => Some(Self::Host),
             "event-kind" => Some(Self::EventKind),
             "network" => Some(Self::Network),
             "http-address" => Some(Self::Address(&["http", "https"])),

@@ -27,6 +27,7 @@ pub(crate) struct Config {
     pub proxies: Proxies,
     pub network: Outbound,
     pub webhooks: Webhooks,
+    pub restream: Restream,
     pub api: Api,
     pub admin: Admin,
     pub public: Public,
@@ -51,6 +52,7 @@ impl Default for Config {
             proxies: Proxies::default(),
             network: Outbound::default(),
             webhooks: Webhooks::default(),
+            restream: Restream::default(),
             api: Api::default(),
             admin: Admin::default(),
             public: Public::default(),
@@ -199,6 +201,25 @@ impl Default for Webhooks {
             url: String::new(),
             secret_file: PathBuf::new(),
             events: EventKind::ALL.to_vec(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Restream {
+    /// Whether rooms' streams are sent on to the servers that the API names.
+    pub enabled: bool,
+    /// Hosts that they may be sent to, `live.example.com` or `*.example.com`. Empty: every public address, and those in `network.allow_addresses`.
+    #[schemars(extend("format" = "host"))]
+    pub allow_hosts: Vec<String>,
+}
+
+impl Default for Restream {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            allow_hosts: Vec::new(),
         }
     }
 }

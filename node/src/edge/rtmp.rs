@@ -196,6 +196,7 @@ impl Connection {
             return self.refuse(&Refusal::Draining, Refusal::Draining.publish_status());
         }
         self.app.packager.follow(&stream);
+        self.app.restreams.follow(&stream);
         let claim = publisher.claim().clone();
         let revoked = publisher.revocation();
         tracing::info!(room = %claim.room, epoch = claim.epoch, peer = %self.peer, "publishing began");

@@ -31,7 +31,7 @@ impl Gop {
         self.first
     }
 
-    pub(super) fn start(&self) -> MediaMs {
+    pub(crate) fn start(&self) -> MediaMs {
         self.start
     }
 

@@ -21,6 +21,8 @@ pub(crate) enum Protocol {
     Hls,
     /// Not a viewer: the packager of this node. It is not counted.
     Packager,
+    /// Nor is what is pushed to another server.
+    Restream,
 }
 
 impl Protocol {
@@ -35,7 +37,12 @@ impl Protocol {
             Self::WebSocketFlv => "ws-flv",
             Self::Hls => "hls",
             Self::Packager => "packager",
+            Self::Restream => "restream",
         }
+    }
+
+    fn is_viewer(self) -> bool {
+        Self::VIEWERS.contains(&self)
     }
 }
 
@@ -45,14 +52,14 @@ pub(crate) struct Viewer {
     stream: Arc<Stream>,
     protocol: Protocol,
     seat: Arc<Seat>,
-    /// Of its seat among the stream's; the packager has none.
+    /// Of its seat among the stream's, if it is one of its viewers.
     number: Option<u64>,
 }
 
 impl Viewer {
     pub(super) fn new(stream: Arc<Stream>, protocol: Protocol, hangup: CancellationToken) -> Self {
         let seat = Arc::new(Seat::new(hangup));
-        let number = (protocol != Protocol::Packager).then(|| {
+        let number = protocol.is_viewer().then(|| {
             let count = stream.viewers().of(protocol);
             count.fetch_add(1, Ordering::Relaxed);
             stream.seats().take(&seat)
@@ -167,7 +174,7 @@ impl Subscriber {
             let Head {
                 state, dismissals, ..
             } = *self.head.borrow_and_update();
-            if dismissals != self.dismissals && self.viewer.protocol != Protocol::Packager {
+            if dismissals != self.dismissals && self.viewer.protocol.is_viewer() {
                 return Delivery::Ended;
             }
             if self.viewer.seat.hangup().is_cancelled() {
@@ -248,7 +255,7 @@ impl Subscriber {
 
     fn counts_too_many_skips(&mut self, now: Instant) -> bool {
         self.skips_total += 1;
-        if self.viewer.protocol != Protocol::Packager {
+        if self.viewer.protocol.is_viewer() {
             self.stream().traffic().count_skip();
         }
         self.skips.push_back(now);

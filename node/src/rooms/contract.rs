@@ -5,7 +5,7 @@ use isocast_media::UnixMs;
 use super::memory::Memory;
 use super::{
     Change, Error, KeyHasher, LIST_MAX, NewRoom, OnConflict, Playback, PublishKey, Put, Room,
-    RoomId, RoomLimits, Rooms, Sqlite,
+    RoomId, RoomLimits, Rooms, Sqlite, Target,
 };
 use crate::data::Secret;
 use crate::data::scratch::Scratch;
@@ -25,6 +25,7 @@ macro_rules! contract {
             a_store_goes_by_one_name,
             only_the_rooms_own_key_opens_it,
             many_at_once_make_one_room,
+            targets_are_kept_in_order_with_their_keys,
         ]);
     };
     ($store:ident, $open:expr, [$($name:ident),* $(,)?]) => {
@@ -323,6 +324,47 @@ async fn only_the_rooms_own_key_opens_it(store: &dyn Rooms) {
         );
     }
     assert!(store.authenticate(&a).await.expect("answers").is_some());
+}
+
+async fn targets_are_kept_in_order_with_their_keys(store: &dyn Rooms) {
+    store.create(new("a")).await.expect("made");
+    store.create(new("b")).await.expect("made");
+    let target = |name: &str, key: &str, enabled| Target {
+        name: name.parse().expect("a name"),
+        url: format!("rtmp://{name}.example/live")
+            .parse()
+            .expect("a URL"),
+        stream_key: Secret::new(key.to_owned()),
+        enabled,
+    };
+    let first = [target("z", "key-z", true), target("a", "key-a", false)];
+    let other = [target("z", "other", true)];
+    let second = [target("a", "key-2", true)];
+    store.put_restreams(&id("a"), &first).await.expect("put");
+    store.put_restreams(&id("b"), &other).await.expect("put");
+    for (room, expected) in [("a", &first[..]), ("b", &other), ("c", &[])] {
+        are_kept(store, room, expected).await;
+    }
+    store.put_restreams(&id("a"), &second).await.expect("put");
+    are_kept(store, "a", &second).await;
+    store.put_restreams(&id("a"), &[]).await.expect("put");
+    are_kept(store, "a", &[]).await;
+    are_kept(store, "b", &other).await;
+
+    let nowhere = store.put_restreams(&id("c"), &first).await;
+    assert!(matches!(nowhere, Err(Error::NotFound(_))));
+    are_kept(store, "c", &[]).await;
+    store.delete(&id("b")).await.expect("deleted");
+    store.create(new("b")).await.expect("made again");
+    are_kept(store, "b", &[]).await;
+}
+
+async fn are_kept(store: &dyn Rooms, room: &str, expected: &[Target]) {
+    let kept = store.restreams(&id(room)).await.expect("answers");
+    assert_eq!(kept.len(), expected.len(), "{room}: {kept:?}");
+    for (kept, expected) in kept.iter().zip(expected) {
+        assert!(kept.is_same_push(expected), "{kept:?} {expected:?}");
+    }
 }
 
 async fn many_at_once_make_one_room(store: &dyn Rooms) {

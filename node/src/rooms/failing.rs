@@ -2,7 +2,7 @@
 
 use futures_util::future;
 
-use super::{Answer, Change, Error, NewRoom, PublishKey, Put, Room, RoomId, Rooms};
+use super::{Answer, Change, Error, NewRoom, PublishKey, Put, Room, RoomId, Rooms, Target};
 
 #[derive(Debug)]
 pub(crate) struct Failing;
@@ -43,6 +43,14 @@ impl Rooms for Failing {
     }
 
     fn authenticate<'a>(&'a self, _: &'a PublishKey) -> Answer<'a, Option<Room>> {
+        fail()
+    }
+
+    fn restreams<'a>(&'a self, _: &'a RoomId) -> Answer<'a, Vec<Target>> {
+        fail()
+    }
+
+    fn put_restreams<'a>(&'a self, _: &'a RoomId, _: &'a [Target]) -> Answer<'a, ()> {
         fail()
     }
 

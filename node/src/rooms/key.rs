@@ -5,6 +5,7 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::seal::Sealer;
 use super::{PublishKey, Room};
 use crate::data::Secret;
 
@@ -32,6 +33,11 @@ pub(crate) struct KeyHasher {
 impl KeyHasher {
     pub(crate) fn new(secret: Secret<[u8; 32]>) -> Self {
         Self { secret }
+    }
+
+    /// Seals other secrets under the same one.
+    pub(super) fn sealer(&self) -> Sealer {
+        Sealer::new(&self.secret)
     }
 
     pub(super) fn hash(&self, key: &PublishKey) -> KeyHash {

@@ -7,12 +7,14 @@ use std::sync::{Mutex, MutexGuard};
 use super::key::KeyHash;
 use super::{
     Answer, Change, Error, KeyHasher, LIST_MAX, NewRoom, PublishKey, Put, Room, RoomId, Rooms,
+    Target,
 };
 use crate::data::{Secret, random};
 
 #[derive(Debug)]
 pub(crate) struct Memory {
     rooms: Mutex<BTreeMap<RoomId, (Room, KeyHash)>>,
+    targets: Mutex<BTreeMap<RoomId, Vec<Target>>>,
     hasher: KeyHasher,
     id: String,
 }
@@ -21,6 +23,7 @@ impl Memory {
     pub(crate) fn new() -> Self {
         Self {
             rooms: Mutex::default(),
+            targets: Mutex::default(),
             hasher: KeyHasher::new(Secret::new([0; 32])),
             id: random::base62_256(),
         }
@@ -28,6 +31,12 @@ impl Memory {
 
     fn rooms(&self) -> MutexGuard<'_, BTreeMap<RoomId, (Room, KeyHash)>> {
         self.rooms
+            .lock()
+            .expect("no test panics while it holds this")
+    }
+
+    fn targets(&self) -> MutexGuard<'_, BTreeMap<RoomId, Vec<Target>>> {
+        self.targets
             .lock()
             .expect("no test panics while it holds this")
     }
@@ -95,6 +104,7 @@ impl Rooms for Memory {
 
     fn delete<'a>(&'a self, id: &'a RoomId) -> Answer<'a, ()> {
         Box::pin(async move {
+            self.targets().remove(id);
             self.rooms()
                 .remove(id)
                 .map(drop)
@@ -120,6 +130,20 @@ impl Rooms for Memory {
             Ok(self
                 .hasher
                 .admit(key, self.rooms().get(key.room()).cloned()))
+        })
+    }
+
+    fn restreams<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Vec<Target>> {
+        Box::pin(async move { Ok(self.targets().get(id).cloned().unwrap_or_default()) })
+    }
+
+    fn put_restreams<'a>(&'a self, id: &'a RoomId, targets: &'a [Target]) -> Answer<'a, ()> {
+        Box::pin(async move {
+            if !self.rooms().contains_key(id) {
+                return Err(Error::NotFound(id.clone()));
+            }
+            self.targets().insert(id.clone(), targets.to_vec());
+            Ok(())
         })
     }
 

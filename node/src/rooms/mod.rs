@@ -5,7 +5,9 @@
 
 mod cache;
 mod key;
+mod seal;
 mod sqlite;
+mod target;
 
 #[cfg(test)]
 mod contract;
@@ -25,6 +27,7 @@ pub(crate) use isocast_admin::{
 };
 pub(crate) use key::KeyHasher;
 pub(crate) use sqlite::Sqlite;
+pub(crate) use target::{PushUrl, Target, TargetName, stream_key};
 
 /// One room as the store knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,6 +171,12 @@ pub(crate) trait Rooms: Send + Sync + std::fmt::Debug {
     /// The room that this key opens; `None` for a wrong key and for an unknown room, after the
     /// same work.
     fn authenticate<'a>(&'a self, key: &'a PublishKey) -> Answer<'a, Option<Room>>;
+
+    /// Where the room's stream is also sent, in their order; none for a room that does not exist.
+    fn restreams<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Vec<Target>>;
+
+    /// Puts these in the place of all there were.
+    fn put_restreams<'a>(&'a self, id: &'a RoomId, targets: &'a [Target]) -> Answer<'a, ()>;
 
     /// Which store this is: a random word that stays, and that a store made anew does not have.
     fn store_id(&self) -> Answer<'_, String>;

@@ -16,9 +16,10 @@ use sqlx::sqlite::{
 use sqlx::{Row, SqlSafeStr};
 
 use super::key::KeyHash;
+use super::seal::Sealer;
 use super::{
-    Answer, Change, Error, KeyHasher, LIST_MAX, NewRoom, OnConflict, Playback, PublishKey, Put,
-    Room, RoomId, RoomLimits, Rooms,
+    Answer, Change, Error, KeyHasher, LIST_MAX, NewRoom, OnConflict, Playback, PublishKey, PushUrl,
+    Put, Room, RoomId, RoomLimits, Rooms, Target, TargetName,
 };
 
 /// How long a call may take. A local disk answers in milliseconds; a publisher waits this long.
@@ -241,6 +242,57 @@ impl Rooms for Sqlite {
         Box::pin(async move { Ok(self.hasher.admit(key, self.find(key.room()).await?)) })
     }
 
+    fn restreams<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Vec<Target>> {
+        Box::pin(async move {
+            let rows = sqlx::query("SELECT * FROM restreams WHERE room = ? ORDER BY place")
+                .bind(id.as_str())
+                .fetch_all(&self.readers);
+            let rows = self.within(rows).await.map_err(unavailable)?;
+            let sealer = self.hasher.sealer();
+            let targets = rows.iter().map(|row| target(row, id, &sealer));
+            targets.collect::<Result<_, _>>().map_err(unavailable)
+        })
+    }
+
+    fn put_restreams<'a>(&'a self, id: &'a RoomId, targets: &'a [Target]) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let sealer = self.hasher.sealer();
+            let put = async {
+                let mut turn = self.writer.begin().await?;
+                sqlx::query("DELETE FROM restreams WHERE room = ?")
+                    .bind(id.as_str())
+                    .execute(&mut *turn)
+                    .await?;
+                let exists = sqlx::query("SELECT 1 FROM rooms WHERE id = ?").bind(id.as_str());
+                if exists.fetch_optional(&mut *turn).await?.is_none() {
+                    return Ok(false);
+                }
+                for (place, target) in targets.iter().enumerate() {
+                    let sealed =
+                        sealer.seal(&target.stream_key, &bound_to(id, &target.name, &target.url));
+                    sqlx::query(
+                        "INSERT INTO restreams (room, name, place, url, enabled, sealed_key)
+                         VALUES (?, ?, ?, ?, ?, ?)",
+                    )
+                    .bind(id.as_str())
+                    .bind(target.name.as_str())
+                    .bind(place as i64)
+                    .bind(target.url.as_str())
+                    .bind(target.enabled)
+                    .bind(sealed)
+                    .execute(&mut *turn)
+                    .await?;
+                }
+                turn.commit().await?;
+                Ok(true)
+            };
+            match self.within(put).await.map_err(unavailable)? {
+                true => Ok(()),
+                false => Err(Error::NotFound(id.clone())),
+            }
+        })
+    }
+
     fn store_id(&self) -> Answer<'_, String> {
         Box::pin(async move {
             let id = sqlx::query_scalar("SELECT id FROM store").fetch_one(&self.readers);
@@ -302,6 +354,11 @@ fn migrations() -> Migrator {
             "limits",
             include_str!("../../../migrations/sqlite/0004_limits.sql"),
         ),
+        step(
+            5,
+            "restreams",
+            include_str!("../../../migrations/sqlite/0005_restreams.sql"),
+        ),
     ])
 }
 
@@ -337,6 +394,25 @@ fn room(row: &SqliteRow) -> Result<Room, sqlx::Error> {
         created_at: UnixMs(row.try_get("created_at_ms")?),
         key_generation: row.try_get("key_generation")?,
     })
+}
+
+fn target(row: &SqliteRow, room: &RoomId, sealer: &Sealer) -> Result<Target, sqlx::Error> {
+    let wrong = |what: &str| sqlx::Error::Decode(what.into());
+    let name: TargetName = row.try_get::<&str, _>("name")?.parse().map_err(wrong)?;
+    let url: PushUrl = row.try_get::<&str, _>("url")?.parse().map_err(wrong)?;
+    let key = sealer.open(row.try_get("sealed_key")?, &bound_to(room, &name, &url));
+    let key = key.ok_or_else(|| wrong("a target's stream key was sealed under another secret"))?;
+    Ok(Target {
+        name,
+        url,
+        stream_key: key,
+        enabled: row.try_get("enabled")?,
+    })
+}
+
+/// A stream key opens for its own target only: with another URL it would be told to somebody else.
+fn bound_to(room: &RoomId, name: &TargetName, url: &PushUrl) -> String {
+    format!("{room}\0{name}\0{}", url.as_str())
 }
 
 fn key_hash(row: &SqliteRow) -> Result<KeyHash, sqlx::Error> {
