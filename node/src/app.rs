@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::data::{Reread, Token};
 use crate::edge::{Attempts, Connected, Tcp};
 use crate::hub::{Hub, Protocol, Stream, Subscriber};
+use crate::ingest::Bans;
 use crate::load::Load;
 use crate::metrics::{Metrics, ProtocolLabel, TrafficLabels};
 use crate::outbound;
@@ -31,6 +32,7 @@ pub(crate) struct App {
     pub known_rooms: rooms::Cache,
     pub registry: Arc<dyn Registry>,
     pub hub: Arc<Hub>,
+    pub bans: Bans,
     pub packager: Packager,
     pub metrics: Metrics,
     // Its callers are not there yet.

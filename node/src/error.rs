@@ -44,6 +44,10 @@ pub(crate) enum Refusal {
     AlreadyExists(String),
     #[error("the room is already live: another encoder is sending to it")]
     AlreadyLive,
+    #[error("an operator has ended this broadcast")]
+    Kicked,
+    #[error("an operator has ended this broadcast: this key is taken again in {left_s} s")]
+    Banned { left_s: u64 },
     #[error(
         "{0} cannot be carried: send H.264, HEVC, AV1 or VP9 video and AAC, MP3, Opus, FLAC, AC-3 or E-AC-3 audio"
     )]
@@ -98,6 +102,8 @@ impl Refusal {
             Self::AddressTooLong => "address_too_long",
             Self::AlreadyExists(_) => "already_exists",
             Self::AlreadyLive => "already_live",
+            Self::Kicked => "kicked",
+            Self::Banned { .. } => "banned",
             Self::UnsupportedCodec(_) => "unsupported_codec",
             Self::NoKeyFrame => "no_key_frame",
             Self::PictureTooLarge(..) => "picture_too_large",
@@ -130,7 +136,11 @@ impl Refusal {
             Self::BodyTooLarge => 413,
             Self::AddressTooLong => 414,
             Self::Unauthorized => 401,
-            Self::PlaybackDenied | Self::LinkExpired | Self::KeyRefused => 403,
+            Self::PlaybackDenied
+            | Self::LinkExpired
+            | Self::KeyRefused
+            | Self::Kicked
+            | Self::Banned { .. } => 403,
             Self::NoRoom
             | Self::NoRoute
             | Self::NotLive
@@ -161,7 +171,9 @@ impl Refusal {
     /// The RTMP status code for a refused publisher.
     pub(crate) fn publish_status(&self) -> &'static str {
         match self {
-            Self::KeyRefused | Self::AlreadyLive => status::PUBLISH_BAD_NAME,
+            Self::KeyRefused | Self::AlreadyLive | Self::Kicked | Self::Banned { .. } => {
+                status::PUBLISH_BAD_NAME
+            }
             _ => status::PUBLISH_REJECTED,
         }
     }

@@ -18,6 +18,7 @@ use crate::config::{Config, HttpUrl, Loaded};
 use crate::data::{Folder, KeyringFile, Lock, NodeFile, Reread, Token, TokenFile};
 use crate::edge::{Attempts, Caps, Port, Speaks};
 use crate::hub::{self, Hub};
+use crate::ingest::Bans;
 use crate::load::{self, Load};
 use crate::log;
 use crate::metrics::Metrics;
@@ -95,6 +96,7 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
         rooms: store.clone(),
         registry: Arc::new(registry::Memory::default()),
         hub: Arc::new(Hub::new(hub_limits(&config))),
+        bans: Bans::default(),
         packager: Packager::new(config.hls.clone(), tasks.clone()),
         metrics,
         outbound: http,

@@ -3,6 +3,7 @@
 mod admin;
 mod auth;
 mod health;
+mod kick;
 mod live;
 mod request;
 pub(crate) mod restreams;
@@ -67,6 +68,7 @@ fn of_rooms() -> Router<Arc<App>> {
         .route("/api/v1/rooms/{room}/rotate-key", post(rooms::rotate_key))
         .route("/api/v1/rooms/{room}/stats", get(stats::get))
         .route("/api/v1/rooms/{room}/live/play-url", get(urls::play))
+        .route("/api/v1/rooms/{room}/kick", post(kick::kick))
 }
 
 /// What viewers get of one room. All of it stands below a signed address too.

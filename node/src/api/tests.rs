@@ -17,6 +17,7 @@ use crate::data::scratch::Scratch;
 use crate::data::{Folder, Reread, Secret, Token};
 use crate::edge::{Caps, Port, Speaks};
 use crate::hub::Hub;
+use crate::ingest::Bans;
 use crate::metrics::Metrics;
 use crate::outbound;
 use crate::packager::Packager;
@@ -89,6 +90,7 @@ impl Node {
             rooms,
             registry: Arc::new(registry::Memory::default()),
             hub: Arc::new(Hub::new(run::hub_limits(&config))),
+            bans: Bans::default(),
             packager: Packager::new(config.hls.clone(), tasks.clone()),
             metrics,
             outbound: outbound::Http::new(dialler),

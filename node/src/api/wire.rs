@@ -10,6 +10,7 @@
 //! | `POST /api/v1/rooms/<id>/rotate-key` | 200 [`RotatedKey`] |
 //! | `GET /api/v1/rooms/<id>/stats` | 200 [`Stats`] |
 //! | `GET /api/v1/rooms/<id>/live/play-url` [`ExpiresIn`] as query | 200 [`PlayUrls`] |
+//! | `POST /api/v1/rooms/<id>/kick` [`Kick`], or nothing | 204 |
 //!
 //! Every other answer is an [`ErrorBody`].
 
@@ -143,6 +144,16 @@ pub(crate) struct CreatedRoom {
 pub(crate) struct RotatedKey {
     #[serde(with = "isocast_admin::revealed")]
     pub stream_key: PublishKey,
+}
+
+/// A week; who is to stay away for longer gets the room's key replaced.
+pub(crate) const BAN_S_MAX: u64 = 7 * 24 * 3600;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Kick {
+    /// For so long its key is refused, up to [`BAN_S_MAX`].
+    pub ban_s: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

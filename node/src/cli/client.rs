@@ -15,8 +15,8 @@ use tokio::net::TcpStream;
 
 use crate::api::restreams::{PutRestreams, RestreamList};
 use crate::api::wire::{
-    ChangeRoom, CreateRoom, CreatedRoom, ErrorBody, PlayUrls, ROOMS_PATH, Room, RoomList,
-    RotatedKey,
+    ChangeRoom, CreateRoom, CreatedRoom, ErrorBody, Kick, PlayUrls, ROOMS_PATH, Room, RoomList,
+    RotatedKey, Stats,
 };
 use crate::data::Secret;
 use crate::rooms::{LIST_MAX, PublishKey, RoomId};
@@ -94,6 +94,17 @@ impl Client {
         let query = query.unwrap_or_default();
         let path = format!("{ROOMS_PATH}/{id}/live/play-url{query}");
         read(&self.call(Method::GET, &path, Vec::new()).await?)
+    }
+
+    pub(super) async fn stats(&self, id: &RoomId) -> anyhow::Result<Stats> {
+        let path = format!("{ROOMS_PATH}/{id}/stats");
+        read(&self.call(Method::GET, &path, Vec::new()).await?)
+    }
+
+    pub(super) async fn kick(&self, id: &RoomId, kick: Kick) -> anyhow::Result<()> {
+        let path = format!("{ROOMS_PATH}/{id}/kick");
+        let body = serde_json::to_vec(&kick).context("no JSON form")?;
+        self.call(Method::POST, &path, body).await.map(drop)
     }
 
     /// The body of a good answer; any other answer is an error in its own words.

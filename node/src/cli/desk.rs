@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::client::Client;
 use crate::api::restreams::{PutRestreams, Restream};
-use crate::api::wire::{ChangeRoom, CreateRoom, CreatedRoom, PlayUrls, Room};
+use crate::api::wire::{ChangeRoom, CreateRoom, CreatedRoom, Kick, PlayUrls, Room, Stats};
 use crate::data::{Folder, Lock, TokenFile};
 use crate::rooms::{KeyHasher, LIST_MAX, PublishKey, RoomId, Rooms, Sqlite};
 
@@ -126,9 +126,24 @@ impl Desk {
         id: &RoomId,
         expires_in_s: Option<u64>,
     ) -> anyhow::Result<PlayUrls> {
+        self.node()?.play_urls(id, expires_in_s).await
+    }
+
+    pub(super) async fn stats(&self, id: &RoomId) -> anyhow::Result<Stats> {
+        self.node()?.stats(id).await
+    }
+
+    pub(super) async fn kick(&self, id: &RoomId, kick: Kick) -> anyhow::Result<()> {
+        self.node()?.kick(id, kick).await
+    }
+
+    /// What is live, and how it is reached, only a node knows.
+    fn node(&self) -> anyhow::Result<&Client> {
         match self {
-            Self::Store { .. } => bail!("no node runs on this data folder: start it first"),
-            Self::Node(client) => client.play_urls(id, expires_in_s).await,
+            Self::Store { .. } => {
+                bail!("no node runs on this data folder, so nothing is live: start it first")
+            }
+            Self::Node(client) => Ok(client),
         }
     }
 

@@ -9,6 +9,7 @@ mod desk;
 mod limits;
 mod restream;
 mod room;
+mod stats;
 
 #[cfg(test)]
 mod tests;

@@ -6,8 +6,11 @@ use serde::Serialize;
 
 use super::desk::Desk;
 use super::limits::LimitFlags;
+use super::stats as table;
 use super::{Console, Failure, restream};
-use crate::api::wire::{ChangeRoom, CreateRoom, PlayUrls, Room, RoomList, RotatedKey};
+use crate::api::wire::{
+    BAN_S_MAX, ChangeRoom, CreateRoom, Kick, PlayUrls, Room, RoomList, RotatedKey,
+};
 use crate::config::Config;
 use crate::data::Folder;
 use crate::rooms::{OnConflict, Playback, PublishKey, RoomId, RoomLimits};
@@ -52,6 +55,20 @@ pub(super) enum Command {
     },
     /// Delete a room
     Delete { id: RoomId },
+    /// Tell what a live room's publisher sends and its viewers get
+    Stats {
+        id: RoomId,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send a room's publisher away
+    Kick {
+        id: RoomId,
+        /// Refuse its key for so many seconds
+        #[arg(long, default_value_t, value_parser = clap::value_parser!(u64).range(..=BAN_S_MAX))]
+        ban_s: u64,
+    },
     /// Replace a room's publish key
     RotateKey {
         id: RoomId,
@@ -202,6 +219,20 @@ async fn at(
             desk.delete(&id).await?;
             folder.forget_key(&id)?;
             Ok(writeln!(console.out, "room {id} deleted")?)
+        }
+        Command::Stats { id, json } => {
+            let stats = desk.stats(&id).await?;
+            if json {
+                return print_json(console, &stats);
+            }
+            Ok(write!(console.out, "{}", table::of(&stats))?)
+        }
+        Command::Kick { id, ban_s } => {
+            desk.kick(&id, Kick { ban_s }).await?;
+            Ok(writeln!(
+                console.out,
+                "the publisher of room {id} is sent away"
+            )?)
         }
         Command::RotateKey { id, show } => {
             let stream_key = desk.rotate_key(&id).await?;

@@ -18,7 +18,7 @@ use super::{Departure, Socket};
 use crate::app::App;
 use crate::delivery::{self, Credential, Outflow};
 use crate::error::Refusal;
-use crate::hub::{Delivery, Protocol, Source, Subscriber, Tracks};
+use crate::hub::{Delivery, Protocol, Revocation, Source, Subscriber, Tracks};
 use crate::ingest::{self, Admission, Import, Importer};
 use crate::metrics::TrafficLabels;
 use crate::rooms::{PublishKey, RoomId};
@@ -207,7 +207,7 @@ impl Connection {
         if let Err(error) = self.app.registry.release(&claim).await {
             tracing::warn!(%error, room = %claim.room, "the claim could not be given back");
         }
-        told.ended(self.reason(&end, revoked.is_cancelled()));
+        told.ended(self.reason(&end, revoked.has_come()));
         let reason = end.as_ref().err().map_or("unpublished", End::reason);
         tracing::info!(room = %claim.room, epoch = claim.epoch, peer = %self.peer, reason, "publishing ended");
         end
@@ -240,6 +240,7 @@ impl Connection {
             registry: &*self.app.registry,
             hub: &self.app.hub,
             limits: &self.app.config.limits,
+            bans: &self.app.bans,
         };
         // The key may come with a query, as some encoders append one.
         let key = key.split('?').next().unwrap_or_default();
@@ -267,7 +268,7 @@ impl Connection {
         loop {
             let event = tokio::select! {
                 event = self.event() => event?,
-                () = revoked.cancelled() => return self.say_revoked(),
+                () = revoked.comes() => return self.say_revoked(&revoked),
             };
             let Event::Media(media) = event else {
                 return Ok(()); // Unpublish: the same connection may publish again
@@ -289,13 +290,16 @@ impl Connection {
                 Ok(Import::TooManyTracks) => {
                     self.app.metrics.refused("ingest", "too_many_tracks");
                 }
-                Ok(Import::Revoked) => return self.say_revoked(),
+                Ok(Import::Revoked) => return self.say_revoked(&revoked),
                 Err(refusal) => return self.refuse(&refusal, refusal.publish_status()),
             }
         }
     }
 
-    fn say_revoked(&mut self) -> Result<(), End> {
+    fn say_revoked(&mut self, revoked: &Revocation) -> Result<(), End> {
+        if revoked.is_by_operator() {
+            return self.refuse(&Refusal::Kicked, Refusal::Kicked.publish_status());
+        }
         if self.app.stop.is_parting() {
             return self.refuse(&Refusal::Draining, Refusal::Draining.publish_status());
         }

@@ -21,9 +21,9 @@ use std::time::{Duration, Instant};
 pub(crate) use gop::Gop;
 pub(crate) use headers::{Described, Headers, Tracks};
 pub(crate) use meter::Quality;
-pub(crate) use publisher::Publisher;
+pub(crate) use publisher::{Publisher, Revocation};
 pub(crate) use ring::{Slot, Wire};
-pub(crate) use stream::{Source, State, Stream, unix_now};
+pub(crate) use stream::{Kicked, Source, State, Stream, unix_now};
 pub(crate) use subscriber::{Delivery, Item, Protocol, Subscriber};
 
 use crate::registry::Claim;

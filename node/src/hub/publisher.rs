@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use isocast_media::Frame;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use super::{Source, Stream};
 use crate::registry::Claim;
@@ -15,13 +15,44 @@ use crate::rooms::RoomLimits;
 pub(crate) struct Publisher {
     stream: Arc<Stream>,
     claim: Claim,
-    revoked: CancellationToken,
+    revoked: Revocation,
 }
 
-/// Another publisher has the room now, or the room is gone.
+/// It is no longer the room's publisher.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("another publisher has taken the room over")]
+#[error("another publisher has taken the room over, or this one was sent away")]
 pub(crate) struct Revoked;
+
+/// Tells a publisher that it has to go, and why.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Revocation {
+    token: CancellationToken,
+    by_operator: CancellationToken,
+}
+
+impl Revocation {
+    pub(super) fn revoke(&self) {
+        self.token.cancel();
+    }
+
+    pub(super) fn kick(&self) {
+        self.by_operator.cancel();
+        self.token.cancel();
+    }
+
+    pub(crate) fn comes(&self) -> WaitForCancellationFuture<'_> {
+        self.token.cancelled()
+    }
+
+    pub(crate) fn has_come(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    /// An operator wants it to go, and nobody has taken its room.
+    pub(crate) fn is_by_operator(&self) -> bool {
+        self.by_operator.is_cancelled()
+    }
+}
 
 impl Publisher {
     pub(super) fn start(stream: Arc<Stream>, claim: Claim, now: Instant) -> Self {
@@ -53,8 +84,8 @@ impl Publisher {
         if taken { Ok(()) } else { Err(Revoked) }
     }
 
-    /// Cancelled once this publisher has to go.
-    pub(crate) fn revocation(&self) -> CancellationToken {
+    /// Comes once this publisher has to go.
+    pub(crate) fn revocation(&self) -> Revocation {
         self.revoked.clone()
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::meter::{Dropped, Meter, Quality};
+use super::publisher::Revocation;
 use super::ring::Ring;
 use super::seat::Seats;
 use super::subscriber::{Protocol, Subscriber, Viewer};
@@ -72,12 +73,18 @@ pub(crate) struct Source {
     pub address: IpAddr,
 }
 
+/// A publisher was sent away.
+#[derive(Debug)]
+pub(crate) struct Kicked {
+    pub source: Option<Source>,
+}
+
 /// The publisher of a live stream.
 #[derive(Debug)]
 struct Present {
     epoch: u64,
     source: Option<Source>,
-    revoked: CancellationToken,
+    revoked: Revocation,
     last_frame: Instant,
     /// Its key is no longer the room's: it goes on, but a newcomer wins at once.
     gives_way: bool,
@@ -270,11 +277,11 @@ impl Stream {
     }
 
     /// Makes the claim's holder the publisher; the present one learns that it is no longer.
-    pub(super) fn begin(&self, claim: &Claim, now: Instant) -> CancellationToken {
-        let revoked = CancellationToken::new();
+    pub(super) fn begin(&self, claim: &Claim, now: Instant) -> Revocation {
+        let revoked = Revocation::default();
         let mut inner = self.write();
         if let Some(old) = inner.present.take() {
-            old.revoked.cancel();
+            old.revoked.revoke();
         }
         inner.present = Some(Present {
             epoch: claim.epoch,
@@ -347,6 +354,18 @@ impl Stream {
         }
     }
 
+    /// Sends the present publisher away as an operator wishes; viewers are held. Who it was, where
+    /// there was one.
+    pub(crate) fn kick(&self, now: Instant) -> Option<Kicked> {
+        let mut inner = self.write();
+        let present = inner.present.take()?;
+        present.revoked.kick();
+        self.enter(&mut inner, State::Interrupted, now);
+        Some(Kicked {
+            source: present.source,
+        })
+    }
+
     pub(super) fn end_if_hold_is_over(&self, now: Instant) {
         let mut inner = self.write();
         let held = now.saturating_duration_since(inner.state_since);
@@ -361,7 +380,7 @@ impl Stream {
     pub(super) fn end(&self) {
         let mut inner = self.write();
         if let Some(present) = inner.present.take() {
-            present.revoked.cancel();
+            present.revoked.revoke();
         }
         self.enter(&mut inner, State::Gone, Instant::now());
     }

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use super::Bans;
 use crate::config;
 use crate::error::Refusal;
 use crate::hub::{Hub, Publisher, Stream, unix_now};
@@ -19,6 +20,7 @@ pub(crate) struct Admission<'a> {
     pub registry: &'a dyn Registry,
     pub hub: &'a Hub,
     pub limits: &'a config::Limits,
+    pub bans: &'a Bans,
 }
 
 /// Checks the key and makes its holder the publisher of the room, or says why not.
@@ -36,10 +38,16 @@ pub(crate) async fn admit(
         registry,
         hub,
         limits,
+        bans,
     } = admission;
     let key = PublishKey::parse(key).map_err(|_| Refusal::KeyRefused)?;
     let mut room = authenticate(rooms, &key).await?;
     tracing::debug!(room = %room.id, key = key.fingerprint(), "the key is right");
+    if let Some(left) = bans.left(&key.fingerprint(), Instant::now().into_std()) {
+        return Err(Refusal::Banned {
+            left_s: left.as_secs() + 1,
+        });
+    }
     if let Some(stream) = hub.stream(&room.id)
         && room.on_conflict == OnConflict::Refuse
         && outlast(&stream).await? == Outlasted::AfterAWait
@@ -115,6 +123,7 @@ mod tests {
         registry: registry::Memory,
         hub: Hub,
         limits: config::Limits,
+        bans: Bans,
     }
 
     impl Place {
@@ -132,6 +141,7 @@ mod tests {
                 registry: registry::Memory::default(),
                 hub: Hub::new(limits),
                 limits: config::Limits::default(),
+                bans: Bans::default(),
             }
         }
 
@@ -153,6 +163,7 @@ mod tests {
                 registry: &self.registry,
                 hub: &self.hub,
                 limits: &self.limits,
+                bans: &self.bans,
             }
         }
 
@@ -194,6 +205,20 @@ mod tests {
         assert_eq!(publisher.claim().node, "node-1");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_banned_key_is_refused_until_its_time_is_over() {
+        let place = Place::new();
+        let key = place.room("a", OnConflict::Refuse).await;
+        let now = Instant::now().into_std();
+        place.bans.add(key.fingerprint(), 10 * SILENCE, now);
+        let refused = place.admit(key.reveal()).await.err();
+        assert_eq!(refused, Some(Refusal::Banned { left_s: 11 }));
+        let wrong = place.admit("room_a_key_wrong").await.err();
+        assert_eq!(wrong, Some(Refusal::KeyRefused));
+        advance(10 * SILENCE).await;
+        assert!(place.admit(key.reveal()).await.is_ok());
+    }
+
     #[tokio::test]
     async fn without_its_store_the_node_says_so() {
         let place = Place::new();
@@ -228,7 +253,7 @@ mod tests {
         let started = Instant::now();
         let new = place.admit(key.reveal()).await.unwrap();
         assert_eq!(started.elapsed(), Duration::ZERO);
-        assert!(old.revocation().is_cancelled() && !new.revocation().is_cancelled());
+        assert!(old.revocation().has_come() && !new.revocation().has_come());
         assert!(new.claim().epoch > old.claim().epoch);
     }
 
@@ -256,17 +281,14 @@ mod tests {
         let new_key = place.rooms.rotate_key(old_key.room()).await.unwrap();
         place.hub.stream(old_key.room()).unwrap().give_way();
         send(&present);
-        assert!(
-            !present.revocation().is_cancelled(),
-            "nobody else is there yet"
-        );
+        assert!(!present.revocation().has_come(), "nobody else is there yet");
         let refused = place.admit(old_key.reveal()).await.err();
         assert_eq!(refused, Some(Refusal::KeyRefused));
 
         let started = Instant::now();
         let new = place.admit(new_key.reveal()).await.unwrap();
         assert_eq!(started.elapsed(), Duration::ZERO);
-        assert!(present.revocation().is_cancelled() && !new.revocation().is_cancelled());
+        assert!(present.revocation().has_come() && !new.revocation().has_come());
     }
 
     #[tokio::test(start_paused = true)]
@@ -277,7 +299,7 @@ mod tests {
         advance(Duration::from_millis(900)).await;
         send(&present);
         assert_eq!(newcomer.await.err(), ALREADY_LIVE);
-        assert!(!present.revocation().is_cancelled());
+        assert!(!present.revocation().has_come());
     }
 
     #[tokio::test(start_paused = true)]
@@ -288,14 +310,14 @@ mod tests {
         let started = Instant::now();
         let new = newcomer.await.unwrap();
         assert_eq!(started.elapsed(), SILENCE);
-        assert!(present.revocation().is_cancelled());
+        assert!(present.revocation().has_come());
 
         // And at once where the silence has lasted already.
         advance(SILENCE).await;
         let started = Instant::now();
         place.admit(key.reveal()).await.unwrap();
         assert_eq!(started.elapsed(), Duration::ZERO);
-        assert!(new.revocation().is_cancelled());
+        assert!(new.revocation().has_come());
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,7 +2,9 @@
 
 mod admission;
 mod allowance;
+mod bans;
 mod import;
 
 pub(crate) use admission::{Admission, admit};
+pub(crate) use bans::Bans;
 pub(crate) use import::{Import, Importer};

@@ -180,7 +180,7 @@ mod tests {
             let publish = app.load.check_new_publisher().err();
             assert_eq!(publish, refused(publishers), "{memory} {egress}");
         }
-        assert!(!publisher.revocation().is_cancelled());
+        assert!(!publisher.revocation().has_come());
         assert!(!viewer.hangup().is_cancelled(), "it was never behind");
         assert_eq!(app.metrics.overload_level.get(), 0);
     }

@@ -32,6 +32,7 @@ impl Node {
             registry: &*self.app.registry,
             hub: &self.app.hub,
             limits: &self.app.config.limits,
+            bans: &self.app.bans,
         };
         let (publisher, _stream) = ingest::admit(admission, key).await?;
         Ok(publisher)
@@ -232,12 +233,12 @@ async fn a_new_key_opens_the_room_and_its_publisher_gives_way() {
     let changed = node.put("new", "public", SECOND).await;
     assert_eq!((changed.key_generation, changed.changed), (2, true));
     assert!(
-        !old.revocation().is_cancelled(),
+        !old.revocation().has_come(),
         "it goes on until somebody comes"
     );
     assert_eq!(node.publish(FIRST).await.err(), Some(Refusal::KeyRefused));
     let _new = node.publish(SECOND).await.unwrap();
-    assert!(old.revocation().is_cancelled());
+    assert!(old.revocation().has_come());
 }
 
 #[tokio::test]
@@ -259,7 +260,7 @@ async fn viewers_of_a_room_that_is_closed_are_sent_away() {
     let ended = tokio::time::timeout(Duration::from_secs(5), viewer.read_to_end(&mut seen));
     ended.await.expect("it is sent away").unwrap();
     assert!(seen.ends_with(b"0\r\n\r\n"), "in good order");
-    assert!(!publisher.revocation().is_cancelled());
+    assert!(!publisher.revocation().has_come());
     let again = node.ask("GET /flv/room_new.flv", &[], "").await;
     assert_eq!(again.code(), "playback_denied");
 }

@@ -1,0 +1,90 @@
+//! Sending a publisher away, for whoever has the API token.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+
+use super::auth::Operator;
+use super::rooms::room_id;
+use super::wire::{BAN_S_MAX, Kick};
+use crate::app::App;
+use crate::error::Refusal;
+use crate::hub::Kicked;
+
+/// `POST /api/v1/rooms/<id>/kick`: ends the present broadcast. Viewers are held as always when a
+/// publisher goes, so that the next one finds them.
+pub(super) async fn kick(
+    _: Operator,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Refusal> {
+    let id = room_id(&id)?;
+    let Kick { ban_s } = read(&body.map_err(|_| Refusal::BodyTooLarge)?)?;
+    if ban_s > BAN_S_MAX {
+        let text = format!("ban_s is {BAN_S_MAX} (a week) at most: replace the room's key instead");
+        return Err(Refusal::BadRequest(text));
+    }
+    let now = Instant::now();
+    let stream = app.hub.stream(&id).ok_or(Refusal::NotLive)?;
+    let Kicked { source } = stream.kick(now).ok_or(Refusal::NotLive)?;
+    let key = source.map(|source| source.key_fingerprint);
+    tracing::info!(room = %id, key, ban_s, "publisher sent away");
+    if let Some(key) = key
+        && ban_s > 0
+    {
+        app.bans.add(key, Duration::from_secs(ban_s), now);
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A body may be left out.
+fn read(body: &[u8]) -> Result<Kick, Refusal> {
+    if body.is_empty() {
+        return Ok(Kick::default());
+    }
+    serde_json::from_slice(body).map_err(|error| Refusal::BadRequest(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::api::tests::{AUTHORIZED, JSON, Node, publish};
+    use crate::hub::State;
+
+    #[tokio::test]
+    async fn the_publisher_goes_and_its_viewers_are_held() {
+        let node = Node::start().await;
+        let kick = async |headers: &[_], body: &str| {
+            let line = "POST /api/v1/rooms/open/kick";
+            node.ask(line, headers, body).await
+        };
+        let operator = &[AUTHORIZED, JSON];
+        assert_eq!(kick(operator, "").await.code(), "not_live");
+        let (publisher, stream) = publish(&node);
+        assert_eq!(kick(&[], "").await.code(), "unauthorized");
+        for body in [
+            r#"{"ban_s": -1}"#,
+            r#"{"ban_s": 604801}"#,
+            r#"{"ban": 1}"#,
+            "[",
+            "7",
+        ] {
+            assert_eq!(kick(operator, body).await.code(), "bad_request", "{body}");
+        }
+        assert!(!publisher.revocation().has_come());
+
+        assert_eq!(kick(operator, r#"{"ban_s": 60}"#).await.status, 204);
+        let revocation = publisher.revocation();
+        assert!(revocation.has_come() && revocation.is_by_operator());
+        assert_eq!(stream.state(), State::Interrupted);
+        assert_eq!(kick(&[AUTHORIZED], "").await.code(), "not_live");
+        drop(publisher);
+        let (again, _) = publish(&node);
+        assert_eq!(kick(&[AUTHORIZED], "").await.status, 204);
+        assert!(again.revocation().has_come());
+    }
+}

@@ -1,0 +1,77 @@
+//! Looking after a live room: what is told of it, and sending its publisher away.
+
+use std::process::Command;
+
+use isocast_harness::{Clip, Ffmpeg, Node, Output, Peer, node_binary, run, wait};
+
+/// A room command on the running node.
+fn room(node: &Node, arguments: &[&str]) -> Output {
+    let mut command = Command::new(node_binary());
+    command.arg("room").args(arguments);
+    run(command.arg("--data-dir").arg(node.data_dir()))
+}
+
+#[test]
+fn what_comes_in_and_goes_out_is_told_as_it_is() {
+    let node = Node::start();
+    let made = node.public_room("measured");
+    let (clip, log) = (Clip::AudioVideo.path(), node.file("publisher.log"));
+    let _publisher = Ffmpeg::debian().publish_forever(&clip, &node.publish_url(&made), &log);
+    node.wait_for_status("/hls/measured/index.m3u8", 200, 15);
+    let mut player = Peer::play(node.rtmp, "room_measured");
+    assert!(player.has_media(10));
+
+    // The clip has 29.97 frames and a key frame a second.
+    let path = "/api/v1/rooms/measured/stats";
+    let stats = wait::until("rates as the clip has them", 20, || {
+        let stats = node.operator("GET", path, b"").json();
+        let frames_per_s = stats["video"]["frames_per_s"].as_f64()?;
+        let is_right = (28.0..32.0).contains(&frames_per_s) && stats["video"]["gop_ms"] == 1001;
+        is_right.then_some(stats)
+    });
+    assert_eq!(stats["state"], "live");
+    assert_eq!(stats["publisher"]["address"], "127.0.0.1");
+    let encoder = stats["publisher"]["encoder"].as_str().unwrap_or_default();
+    assert!(encoder.starts_with("Lavf"), "{stats}");
+    assert_eq!(stats["viewers"]["rtmp"], 1);
+    let count = |name: &str, of: &str| stats[name][of].as_u64().unwrap_or_default();
+    assert!(count("bytes_out", "rtmp") > 1000 && count("bytes_out", "hls") > 100);
+    assert!(stats["bitrate_kbps"].as_u64() > Some(50), "{stats}");
+    assert_eq!(
+        (count("frames", "resent"), stats["timestamp_jumps"].as_u64()),
+        (0, Some(0))
+    );
+    assert!(node.metric("isocast_room_bytes_in_total{room=\"measured\"") > 10_000.0);
+    assert!(node.metric("isocast_media_bytes_total{protocol=\"rtmp\",direction=\"out\"") > 1000.0);
+
+    let table = room(&node, &["stats", "measured"]).out;
+    assert!(table.contains("a key frame every 1001 ms"), "{table}");
+    node.stop();
+}
+
+#[test]
+fn a_publisher_is_sent_away_with_the_reason_and_its_key_is_refused_for_a_while() {
+    let node = Node::start();
+    let made = node.public_room("kicked");
+    let mut publisher = Peer::publish(node.rtmp, &made.key);
+    publisher.expect_start();
+    let done = room(&node, &["kick", "kicked", "--ban-s", "3600"]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let (_, reason) = publisher.expect_refusal(10);
+    assert_eq!(reason, "an operator has ended this broadcast");
+    publisher.expect_close(10);
+
+    let (_, reason) = Peer::publish(node.rtmp, &made.key).expect_refusal(10);
+    assert!(reason.contains("this key is taken again in 3"), "{reason}");
+    // Another key of the room is not banned.
+    let rotated = node
+        .operator("POST", "/api/v1/rooms/kicked/rotate-key", b"")
+        .json();
+    let key = rotated["stream_key"].as_str().expect("a key");
+    Peer::publish(node.rtmp, key).expect_start();
+    wait::until("nobody publishes", 10, || {
+        let done = room(&node, &["kick", "kicked"]);
+        (done.code == Some(1)).then(|| assert!(done.err.contains("not live"), "{}", done.err))
+    });
+    node.stop();
+}
