@@ -73,6 +73,8 @@ pub(crate) enum Refusal {
     Full,
     #[error("this room has as many viewers as it takes: try again later")]
     RoomFull,
+    #[error("too many requests: try again in a minute")]
+    TooMany,
     #[error("this server has nearly all it can carry: try again later")]
     Overloaded,
     #[error("this server is going away: connect again")]
@@ -115,6 +117,7 @@ impl Refusal {
             Self::NotReady => "not_ready",
             Self::Full => "full",
             Self::RoomFull => "room_full",
+            Self::TooMany => "too_many",
             Self::Overloaded => "overloaded",
             Self::Draining => "draining",
             Self::Unavailable(_) => "unavailable",
@@ -135,6 +138,7 @@ impl Refusal {
             Self::TooSlow => 408,
             Self::BodyTooLarge => 413,
             Self::AddressTooLong => 414,
+            Self::TooMany => 429,
             Self::Unauthorized => 401,
             Self::PlaybackDenied
             | Self::LinkExpired
@@ -164,6 +168,7 @@ impl Refusal {
             Self::NotReady | Self::Draining => Some(1),
             Self::Unavailable(_) => Some(2),
             Self::Full | Self::RoomFull | Self::Overloaded => Some(10),
+            Self::TooMany => Some(60),
             _ => None,
         }
     }

@@ -1,5 +1,7 @@
 //! What this node counts, for Prometheus.
 
+mod experience;
+
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
@@ -12,6 +14,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
+
+pub(crate) use experience::Experience;
+use experience::Experiences;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct ProtocolLabel {
@@ -88,6 +93,7 @@ pub(crate) struct Metrics {
     /// Without a certificate there is no series: 0 would be a time.
     tls_certificate_expiry: Family<[(&'static str, &'static str); 0], Gauge>,
     pub tls_reloads: Family<ResultLabel, Counter>,
+    pub experience: Experiences,
     refusals: Family<RefusalLabels, Counter>,
     refusals_logged: Mutex<HashMap<RefusalLabels, Instant>>,
 }
@@ -119,6 +125,7 @@ impl Metrics {
             webhooks: Family::default(),
             tls_certificate_expiry: Family::default(),
             tls_reloads: Family::default(),
+            experience: Experiences::new(),
             refusals: Family::default(),
             refusals_logged: Mutex::default(),
         };
@@ -128,6 +135,7 @@ impl Metrics {
 
     fn register(&mut self) {
         let to = &mut self.registry;
+        self.experience.register(to);
         add(
             to,
             "connections",

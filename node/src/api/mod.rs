@@ -5,6 +5,7 @@ mod auth;
 mod health;
 mod kick;
 mod live;
+mod qoe;
 mod request;
 pub(crate) mod restreams;
 mod room_series;
@@ -40,6 +41,7 @@ pub(crate) fn public(app: Arc<App>) -> Router {
         .merge(play())
         .nest(&format!("/v/{{{PASS}}}"), play())
         .route("/api/v1/live", get(live::list))
+        .route("/api/v1/qoe", qoe::route())
         .merge(of_rooms())
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)

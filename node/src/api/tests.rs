@@ -186,7 +186,7 @@ async fn ask(to: SocketAddr, line: &str, headers: &[(&str, &str)], body: &str) -
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    head: String,
+    pub(crate) head: String,
     pub(crate) body: String,
 }
 
@@ -201,7 +201,7 @@ impl Answer {
         }
     }
 
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let of_name = |line: &'_ str| -> bool { line.split(':').next() == Some(name) };
         let line = self.head.lines().find(|line| of_name(line))?;
         Some(line[name.len() + 1..].trim())
