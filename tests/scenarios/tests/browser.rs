@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use isocast_harness::{Clip, Ffmpeg, Node, Process, repository, target_folder, tool};
+use isocast_harness::{Clip, Ffmpeg, Node, Process, repository, target_folder, tool, wait};
 
 /// Four checks of 10 s, and the time to start a browser four times.
 const DEADLINE_S: u64 = 180;
@@ -37,5 +37,10 @@ fn chromium_watches_a_live_room() {
     let mut watch = Process::start("watch.mjs", &mut watch, &node.file("watch.log"));
     watch.wait_for_success(DEADLINE_S);
     println!("{}", watch.log());
+    // Each page told what it saw before it was closed.
+    for protocol in ["http-flv", "ws-flv", "hls"] {
+        let series = format!("isocast_viewer_first_frame_seconds_count{{protocol=\"{protocol}\"");
+        wait::until(&series, 10, || (node.metric(&series) >= 1.0).then_some(()));
+    }
     node.stop();
 }

@@ -1,4 +1,6 @@
+import { reportExperience } from '../api/report.ts';
 import { abilitiesOf } from '../play/abilities.ts';
+import type { Sight } from '../play/experience.ts';
 import { isServed } from '../play/protocol.ts';
 import { Session, type Snapshot } from '../play/session.ts';
 import { parseChoice, type Choice, type Place } from '../route.ts';
@@ -19,11 +21,20 @@ export function showWatch(at: Place, choice: Choice): void {
   document.title = `${at.room} · Isocast`;
   say(part(player, 'room', HTMLElement), at.room);
 
-  const session = new Session(video, at, choice, abilitiesOf(video), (snapshot) => show(player, video, snapshot));
+  const report = reportExperience();
+  const session = new Session(video, at, choice, abilitiesOf(video), (snapshot) => {
+    show(player, video, snapshot);
+    report(sightOf(snapshot));
+  });
   const choices = wireChoices(player, (chosen) => session.choose(chosen));
   const controls = wireControls(player, video, () => session.togglePlay());
   wireKeys(controls, choices);
   session.start();
+}
+
+function sightOf({ live, protocol, paused, stalls, latencyMs, verdict }: Snapshot): Sight {
+  const isLive = live !== null && !live.interrupted;
+  return { live: isLive, protocol, moving: verdict.state === 'playing', paused, stalls, latencyMs };
 }
 
 function show(player: HTMLElement, video: HTMLVideoElement, snapshot: Snapshot): void {
