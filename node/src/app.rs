@@ -22,6 +22,7 @@ use crate::packager::Packager;
 use crate::registry::Registry;
 use crate::restream::Restreams;
 use crate::rooms::{self, Rooms};
+use crate::thumbnail::Thumbnails;
 use crate::webhooks::Webhooks;
 
 #[derive(Debug)]
@@ -34,6 +35,7 @@ pub(crate) struct App {
     pub hub: Arc<Hub>,
     pub bans: Bans,
     pub packager: Packager,
+    pub thumbnails: Thumbnails,
     pub metrics: Metrics,
     // Its callers are not there yet.
     #[allow(dead_code)]
@@ -172,6 +174,11 @@ impl Stop {
 
     pub(crate) fn closing(&self) -> WaitForCancellationFuture<'_> {
         self.closing.cancelled()
+    }
+
+    /// Cancelled when connections are to end.
+    pub(crate) fn closing_token(&self) -> CancellationToken {
+        self.closing.clone()
     }
 
     /// Nothing new is accepted.

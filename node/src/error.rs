@@ -23,6 +23,8 @@ pub(crate) enum Refusal {
     NotLive,
     #[error("the broadcast has ended")]
     Ended,
+    #[error("there is no picture of this room")]
+    NoThumbnail,
     #[error("this segment is no longer, or not yet, here")]
     NoSegment,
     /// Said of a wrong key and of a room that does not exist.
@@ -96,6 +98,7 @@ impl Refusal {
             Self::NotLive => "not_live",
             Self::Ended => "ended",
             Self::NoSegment => "no_segment",
+            Self::NoThumbnail => "no_thumbnail",
             Self::KeyRefused => "key_refused",
             Self::NoApplication => "no_application",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -150,6 +153,7 @@ impl Refusal {
             | Self::NotLive
             | Self::Ended
             | Self::NoSegment
+            | Self::NoThumbnail
             | Self::ProtocolOff(_)
             | Self::CodecNotInHls(_) => 404,
             Self::AlreadyExists(_) | Self::AlreadyLive => 409,

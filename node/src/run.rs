@@ -27,6 +27,7 @@ use crate::packager::Packager;
 use crate::registry;
 use crate::restream::{self, Restreams};
 use crate::rooms::{self, KeyHasher, Sqlite};
+use crate::thumbnail::Thumbnails;
 use crate::tls::{Acceptors, Reloader};
 use crate::webhooks::{HttpCarrier, Secrets, Webhooks};
 
@@ -98,6 +99,11 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
         hub: Arc::new(Hub::new(hub_limits(&config))),
         bans: Bans::default(),
         packager: Packager::new(config.hls.clone(), tasks.clone()),
+        thumbnails: Thumbnails::new(
+            config.thumbnail.clone(),
+            tasks.clone(),
+            stop.closing_token(),
+        ),
         metrics,
         outbound: http,
         load: Load::default(),

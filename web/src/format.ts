@@ -51,3 +51,10 @@ export function lasting(ms: number): string {
     ? `${hours} h ${String(minutes % 60).padStart(2, '0')} min`
     : `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
+
+/** A picture's address, which is another one every half minute: the browser keeps what it has shown until then. */
+export function pictureUrl(path: string, nowMs: number): string {
+  return `${path}?at=${Math.floor(nowMs / PICTURE_MS)}`;
+}
+
+const PICTURE_MS = 30_000;

@@ -10,6 +10,7 @@ const DEMO = {
   viewers: 3,
   video: { codec: 'avc1.64001f', width: 1280, height: 720, frame_rate: 30 },
   audio: { codec: 'mp4a.40.2', sample_rate_hz: 44_100, channels: 2 },
+  thumbnail: '/thumbnail/room_demo.jpg',
   urls: { flv: '/flv/room_demo.flv', ws_flv: '/ws/room_demo.flv', hls: '/hls/room_demo/index.m3u8' },
 };
 
@@ -21,6 +22,7 @@ test('a room is read in full', () => {
     viewers: 3,
     video: { codec: 'avc1.64001f', width: 1280, height: 720, frameRate: 30 },
     audio: { codec: 'mp4a.40.2' },
+    thumbnail: '/thumbnail/room_demo.jpg',
     urls: { flv: '/flv/room_demo.flv', wsFlv: '/ws/room_demo.flv', hls: '/hls/room_demo/index.m3u8' },
   });
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bitrate, frameRate, lasting, resolution, seconds, viewers } from '../src/format.ts';
+import { bitrate, frameRate, lasting, pictureUrl, resolution, seconds, viewers } from '../src/format.ts';
 
 test('figures read as a person would write them', () => {
   const rows: [string, string][] = [
@@ -40,4 +40,11 @@ test('durations grow coarser as they grow longer', () => {
   for (const [ms, expected] of rows) {
     assert.equal(lasting(ms), expected);
   }
+});
+
+test('a picture has another address every half minute', () => {
+  const at = (ms: number): string => pictureUrl('/thumbnail/room_a.jpg', ms);
+  assert.equal(at(30_000), '/thumbnail/room_a.jpg?at=1');
+  assert.equal(at(59_999), at(30_000));
+  assert.notEqual(at(60_000), at(30_000));
 });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use isocast_media::codec;
+use isocast_media::{Track, codec};
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
@@ -32,6 +32,8 @@ pub(super) struct Live {
     viewers: usize,
     video: Option<Video>,
     audio: Option<Audio>,
+    /// A picture, a few seconds old; none without video, or without ffmpeg on this server.
+    thumbnail: Option<String>,
     urls: Urls,
 }
 
@@ -109,6 +111,7 @@ impl Live {
             viewers: stream.viewers().total() + by_hls,
             video: video.map(Video::from),
             audio: audio.map(Audio::from),
+            thumbnail: thumbnail(app, stream, &credential.prefix()),
             urls: Urls::of(stream, &app.config, &credential.prefix()),
         }
     }
@@ -147,6 +150,12 @@ impl Urls {
             hls: hls.then(|| format!("{prefix}/hls/{name}/index.m3u8")),
         }
     }
+}
+
+fn thumbnail(app: &App, stream: &Stream, prefix: &str) -> Option<String> {
+    let has_video = stream.headers().codec(Track::Video).is_some();
+    let is_made = has_video && app.thumbnails.are_made();
+    is_made.then(|| format!("{prefix}/thumbnail/{}.jpg", stream.room().stream_name()))
 }
 
 /// What is no id is no room that anyone may watch.

@@ -27,7 +27,7 @@ use axum::routing::{get, post, put};
 use isocast_admin::{PATH_NODE, PATH_ROOMS, PATH_WATCH};
 
 use crate::app::App;
-use crate::delivery::{PASS, flv, hls, page};
+use crate::delivery::{PASS, flv, hls, page, thumbnail};
 use crate::error::Refusal;
 
 /// The largest request body: a room's description is some 200 bytes.
@@ -81,6 +81,7 @@ fn play() -> Router<Arc<App>> {
         .route("/hls/{room}/{epoch}/{segment}", get(hls::segment))
         .route("/flv/{file}", get(flv::over_http))
         .route("/ws/{file}", get(flv::over_websocket))
+        .route("/thumbnail/{file}", get(thumbnail::get))
         .route("/api/v1/live/{room}", get(live::get))
 }
 

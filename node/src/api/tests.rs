@@ -26,6 +26,7 @@ use crate::restream::{self, Restreams};
 use crate::rooms::memory::Memory;
 use crate::rooms::{self, NewRoom, OnConflict, Playback, PublishKey, RoomId, RoomLimits, Rooms};
 use crate::run;
+use crate::thumbnail::Thumbnails;
 use crate::webhooks::Webhooks;
 
 mod admin;
@@ -84,6 +85,7 @@ impl Node {
             Stop::default(),
             tasks.clone(),
         );
+        let stop = Stop::default();
         let app = Arc::new(App {
             node_id: "node-1".into(),
             known_rooms: rooms::Cache::new(Arc::clone(&rooms)),
@@ -92,6 +94,11 @@ impl Node {
             hub: Arc::new(Hub::new(run::hub_limits(&config))),
             bans: Bans::default(),
             packager: Packager::new(config.hls.clone(), tasks.clone()),
+            thumbnails: Thumbnails::new(
+                config.thumbnail.clone(),
+                tasks.clone(),
+                stop.closing_token(),
+            ),
             metrics,
             outbound: outbound::Http::new(dialler),
             load: crate::load::Load::default(),
@@ -103,7 +110,7 @@ impl Node {
             play_keys: Reread::open(|| Ok(play_keys())).unwrap(),
             rtmp_address: "0.0.0.0:1935".parse().unwrap(),
             http_address: listener.local_addr().unwrap(),
-            stop: Stop::default(),
+            stop,
             config,
         });
         let serve = |listener: TcpListener, router, is_public| {

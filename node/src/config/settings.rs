@@ -38,6 +38,7 @@ pub(crate) struct Config {
     pub flv: Flv,
     pub hls: Hls,
     pub log: Log,
+    pub thumbnail: Thumbnail,
     pub metrics: Metrics,
     pub limits: Limits,
 }
@@ -63,6 +64,7 @@ impl Default for Config {
             flv: Flv::default(),
             hls: Hls::default(),
             log: Log::default(),
+            thumbnail: Thumbnail::default(),
             metrics: Metrics::default(),
             limits: Limits::default(),
         }
@@ -477,6 +479,25 @@ impl Level {
             Self::Info => "info",
             Self::Debug => "debug",
             Self::Trace => "trace",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Thumbnail {
+    /// Whether pictures of live rooms are made, where ffmpeg is installed.
+    pub enabled: bool,
+    /// The ffmpeg that makes them; a name is looked for in `/usr/local/bin`, `/usr/bin` and `/bin`.
+    #[schemars(extend("format" = "file"))]
+    pub ffmpeg: PathBuf,
+}
+
+impl Default for Thumbnail {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            ffmpeg: PathBuf::from("ffmpeg"),
         }
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod hls;
 mod outflow;
 pub(crate) mod page;
 pub(crate) mod rtmp;
+pub(crate) mod thumbnail;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Instant, SystemTime};
 
-use isocast_media::{Codec, Frame, Track, UnixMs};
+use isocast_media::{Codec, Frame, Kind, Track, UnixMs};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +14,7 @@ use super::seat::Seats;
 use super::subscriber::{Protocol, Subscriber, Viewer};
 use super::timeline::{Place, Timeline};
 use super::traffic::Traffic;
-use super::{Headers, Limits};
+use super::{Headers, Limits, Tracks};
 use crate::registry::Claim;
 use crate::rooms::{RoomId, RoomLimits};
 
@@ -210,6 +210,22 @@ impl Stream {
         let headers = inner.ring.headers();
         let codecs = [Track::Video, Track::Audio].map(|track| headers.codec(track));
         codecs.into_iter().flatten()
+    }
+
+    /// The newest key frame of the default video track, after what describes it; `None` without
+    /// video.
+    pub(crate) fn newest_picture(&self) -> Option<Vec<Frame>> {
+        let inner = self.read();
+        let gop = inner.ring.newest_gop()?;
+        let is_default = |frame: &Frame| frame.track() == Track::Video && frame.track_id == 0;
+        let mut frames: Vec<Frame> = gop
+            .header_frames(Tracks::Default)
+            .filter(|frame| is_default(frame) && frame.kind == Kind::Config)
+            .collect();
+        let mut frames_of_gop = inner.ring.from(gop.first()).map(|slot| &slot.frame);
+        let key = frames_of_gop.find(|frame| is_default(frame) && frame.is_key())?;
+        frames.push(key.clone());
+        Some(frames)
     }
 
     /// Sends all viewers away; the publisher, and the packager, go on.

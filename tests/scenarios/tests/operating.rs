@@ -75,3 +75,50 @@ fn a_publisher_is_sent_away_with_the_reason_and_its_key_is_refused_for_a_while()
     });
     node.stop();
 }
+
+#[test]
+fn a_live_room_has_a_picture_for_those_who_may_watch_it() {
+    let node = Node::start();
+    let open = node.public_room("open");
+    let shut = node.room("shut", "private", "refuse");
+    let silent = node.public_room("silent");
+    let mut publishers = Vec::new();
+    for (room, clip) in [
+        (&open, Clip::AudioVideo),
+        (&shut, Clip::VideoOnly),
+        (&silent, Clip::AudioOnly),
+    ] {
+        let log = node.file(&format!("{}.log", room.id));
+        publishers.push(Ffmpeg::debian().publish_forever(
+            &clip.path(),
+            &node.publish_url(room),
+            &log,
+        ));
+    }
+    node.wait_for_status("/hls/open/index.m3u8", 200, 15);
+    let picture = node.get("/thumbnail/room_open.jpg");
+    assert_eq!(
+        (picture.status, picture.header("content-type")),
+        (200, Some("image/jpeg"))
+    );
+    assert!(picture.body.starts_with(&[0xFF, 0xD8]) && picture.body.len() > 1000);
+    assert_eq!(
+        node.get("/api/v1/live/open").json()["thumbnail"],
+        "/thumbnail/room_open.jpg"
+    );
+
+    node.wait_for_live(&silent);
+    for (path, status, code) in [
+        ("/thumbnail/room_shut.jpg", 403, "playback_denied"),
+        ("/thumbnail/room_none.jpg", 403, "playback_denied"),
+        ("/thumbnail/room_silent.jpg", 404, "no_thumbnail"),
+        ("/thumbnail/open.jpg", 404, "not_found"),
+        ("/thumbnail/room_open.png", 404, "not_found"),
+    ] {
+        let answer = node.get(path);
+        assert_eq!(answer.status, status, "{path}: {}", answer.text());
+        assert_eq!(answer.json()["error"]["code"], code, "{path}");
+    }
+    assert!(node.get("/api/v1/live/silent").json()["thumbnail"].is_null());
+    node.stop();
+}

@@ -6,6 +6,8 @@ export interface Live {
   readonly viewers: number;
   readonly video: Video | null;
   readonly audio: Audio | null;
+  /** Path of a picture on this origin, where there is one. */
+  readonly thumbnail: string | null;
   /** Paths on this origin. */
   readonly urls: Urls;
 }
@@ -43,6 +45,7 @@ export function parseLive(json: unknown): Live | null {
     viewers: numberOr(viewers, 0),
     video: parseVideo(room['video']),
     audio: parseAudio(room['audio']),
+    thumbnail: isText(room['thumbnail']) ? room['thumbnail'] : null,
     urls,
   };
 }

@@ -2,6 +2,7 @@ import { askRooms } from '../api/ask.ts';
 import type { Live } from '../api/live.ts';
 import { factsOf, sayBadge, sayFacts } from './facts.ts';
 import { copy, mark, page, part, say } from './parts.ts';
+import { showPicture } from './picture.ts';
 
 /** The list of public live rooms, kept fresh. */
 export function showRooms(): void {
@@ -54,6 +55,7 @@ function newCard(room: string): Element {
 }
 
 function fill(card: Element, live: Live): void {
+  showPicture(part(card, 'picture', HTMLElement), live.thumbnail, Date.now());
   sayBadge(part(card, 'badge', HTMLElement), live);
   sayFacts(part(card, 'facts', HTMLElement), factsOf(live, Date.now()));
 }

@@ -1,0 +1,125 @@
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use bytes::{Bytes, BytesMut};
+use isocast_media::{Frame, flv};
+use rustix::process::{Pid, Signal, kill_process_group, setpriority_process};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, Command};
+
+/// A picture 640 wide is some 50 KB.
+const JPEG_BYTES_MAX: u64 = 512 << 10;
+/// Above all that a node's own work has.
+const NICE: i32 = 19;
+/// Where a program is looked for that is given by its name alone.
+const FOLDERS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
+/// A picture of 8192 by 4320 fits; what claims more is not decoded.
+const PIXELS_MAX: &str = "35389440";
+/// Bytes of one piece of memory that the decoder may ask for.
+const ALLOC_BYTES_MAX: &str = "268435456";
+
+/// The program's path, where there is such a file.
+pub(super) fn find(program: &Path) -> Option<PathBuf> {
+    let is_name = program.components().count() == 1 && program.is_relative();
+    let paths = match is_name {
+        true => FOLDERS
+            .map(|folder| Path::new(folder).join(program))
+            .to_vec(),
+        false => vec![program.to_owned()],
+    };
+    paths.into_iter().find(|path| path.is_file())
+}
+
+/// The last of these frames as a JPEG; `None` where it cannot be had.
+pub(super) async fn jpeg(program: &Path, frames: &[Frame]) -> Option<Bytes> {
+    match run(program, frames).await {
+        Ok(jpeg) => jpeg,
+        Err(error) => {
+            tracing::debug!(%error, program = %program.display(), "no thumbnail");
+            None
+        }
+    }
+}
+
+async fn run(program: &Path, frames: &[Frame]) -> io::Result<Option<Bytes>> {
+    let mut running = Running::start(program)?;
+    let (stdin, stdout) = (running.child.stdin.take(), running.child.stdout.take());
+    let write = async {
+        if let Some(mut stdin) = stdin {
+            // Who has seen enough closes its end early.
+            let _ = stdin.write_all(&file(frames)).await;
+        }
+    };
+    let read = async {
+        let mut jpeg = Vec::new();
+        if let Some(stdout) = stdout {
+            let mut bounded = stdout.take(JPEG_BYTES_MAX + 1);
+            bounded.read_to_end(&mut jpeg).await?;
+        }
+        io::Result::Ok(jpeg)
+    };
+    let ((), jpeg) = tokio::join!(write, read);
+    let jpeg = jpeg?;
+    // What has said more than it may is killed with `running`, and not waited for.
+    if jpeg.len() as u64 > JPEG_BYTES_MAX {
+        return Ok(None);
+    }
+    let done = running.child.wait().await?;
+    Ok((done.success() && is_jpeg(&jpeg)).then(|| jpeg.into()))
+}
+
+/// An FLV file of these frames.
+fn file(frames: &[Frame]) -> BytesMut {
+    let mut file = BytesMut::new();
+    file.extend_from_slice(&flv::file_header(true, false));
+    frames
+        .iter()
+        .for_each(|frame| flv::write_tag(frame, &mut file));
+    file
+}
+
+/// SOI and EOI (ISO/IEC 10918-1 §B.1.1.3).
+fn is_jpeg(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0xFF, 0xD8]) && bytes.ends_with(&[0xFF, 0xD9])
+}
+
+/// The program and all that it may start, killed when this goes.
+struct Running {
+    child: Child,
+    group: Option<Pid>,
+}
+
+impl Running {
+    fn start(program: &Path) -> io::Result<Self> {
+        let child = Command::new(program)
+            .args(["-hide_banner", "-nostdin", "-loglevel", "quiet"])
+            .args(["-max_alloc", ALLOC_BYTES_MAX, "-protocol_whitelist", "pipe"])
+            .args(["-threads", "1", "-max_pixels", PIXELS_MAX])
+            .args(["-f", "flv", "-i", "pipe:0", "-an", "-sn", "-dn"])
+            .args(["-vf", "scale=w='min(640,iw)':h=-2", "-frames:v", "1"])
+            .args(["-threads", "1", "-c:v", "mjpeg", "-q:v", "5"])
+            .args(["-f", "image2pipe", "pipe:1"])
+            .env_clear()
+            .current_dir("/")
+            .process_group(0)
+            .kill_on_drop(true)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        let group = id.and_then(Pid::from_raw);
+        let _ = setpriority_process(group, NICE);
+        Ok(Self { child, group })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // A group whose leader was waited for may be another's by now.
+        if let (Some(group), Ok(None)) = (self.group, self.child.try_wait()) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}

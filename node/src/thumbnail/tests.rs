@@ -1,0 +1,201 @@
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use isocast_media::{Codec, Frame, Kind, MediaMs};
+
+use super::*;
+use crate::data::scratch::Scratch;
+use crate::hub::{Hub, Publisher};
+use crate::registry::Claim;
+use crate::run::hub_limits;
+
+/// A hub with a live room, and a program that is run in ffmpeg's place.
+struct Stage {
+    _hub: Hub,
+    publisher: Publisher,
+    stream: Arc<Stream>,
+    scratch: Scratch,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let hub = Hub::new(hub_limits(&config::Config::default()));
+        let claim = Claim {
+            room: RoomId::parse("a").unwrap(),
+            node: "node-1".into(),
+            epoch: 1,
+        };
+        let (publisher, stream) = hub.publish(claim, Instant::now()).unwrap();
+        let stage = Self {
+            _hub: hub,
+            publisher,
+            stream,
+            scratch: Scratch::new(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        stage.send(Kind::Config, b"configuration");
+        stage.send(Kind::Media { key: true }, b"key frame");
+        stage
+    }
+
+    fn send(&self, kind: Kind, data: &'static [u8]) {
+        let frame = Frame {
+            codec: Codec::Avc,
+            track_id: 0,
+            kind,
+            dts: MediaMs(0),
+            pts_offset_ms: 0,
+            data: Bytes::from_static(data),
+        };
+        self.publisher.push(frame, Instant::now()).unwrap();
+    }
+
+    /// A shell script that stands for ffmpeg.
+    fn program(&self, script: &str) -> PathBuf {
+        let path = self.scratch.path().join("program");
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        let executable = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(&path, executable).unwrap();
+        path
+    }
+
+    fn thumbnails(&self, ffmpeg: &Path) -> Thumbnails {
+        let settings = config::Thumbnail {
+            enabled: true,
+            ffmpeg: ffmpeg.into(),
+        };
+        Thumbnails::new(settings, self.tasks.clone(), self.stop.clone())
+    }
+
+    fn lines(&self, file: &str) -> usize {
+        let text = std::fs::read_to_string(self.scratch.path().join(file));
+        text.unwrap_or_default().lines().count()
+    }
+}
+
+/// The least that counts as a JPEG, written by a shell.
+const JPEG: &str = r"printf '\377\330picture\377\331'";
+const PICTURE: &[u8] = b"\xff\xd8picture\xff\xd9";
+
+#[tokio::test]
+async fn a_picture_is_made_once_for_all_who_ask() {
+    let stage = Stage::new();
+    let seen = stage.scratch.path().join("seen");
+    let runs = stage.scratch.path().join("runs");
+    let (seen_at, runs_at) = (seen.display(), runs.display());
+    let script = format!("cat > {seen_at}; echo run >> {runs_at}; {JPEG}");
+    let thumbnails = stage.thumbnails(&stage.program(&script));
+    let all = (0..20).map(|_| thumbnails.of(&stage.stream));
+    let all = futures_util::future::join_all(all).await;
+    assert!(all.iter().all(|it| it.as_deref() == Some(PICTURE)));
+    assert_eq!(thumbnails.of(&stage.stream).await.as_deref(), Some(PICTURE));
+    assert_eq!(stage.lines("runs"), 1);
+    let file = std::fs::read(seen).unwrap();
+    assert!(file.starts_with(b"FLV\x01\x01"));
+    for part in [&b"configuration"[..], b"key frame"] {
+        assert!(file.windows(part.len()).any(|it| it == part));
+    }
+}
+
+#[tokio::test]
+async fn whoever_leaves_starts_no_second_one() {
+    let stage = Stage::new();
+    let runs = stage.scratch.path().join("runs");
+    let script = format!("echo run >> {}; cat > /dev/null; {JPEG}", runs.display());
+    let thumbnails = stage.thumbnails(&stage.program(&script));
+    for _ in 0..5 {
+        let left = thumbnails.of(&stage.stream);
+        assert!(futures_util::poll!(std::pin::pin!(left)).is_pending());
+    }
+    assert_eq!(thumbnails.of(&stage.stream).await.as_deref(), Some(PICTURE));
+    assert_eq!(stage.lines("runs"), 1);
+}
+
+#[tokio::test]
+async fn a_program_that_does_not_do_its_work_gives_no_picture() {
+    for (name, script) in [
+        ("fails", "cat > /dev/null; exit 1"),
+        ("crashes", "kill -SEGV $$"),
+        ("says nothing", "cat > /dev/null"),
+        ("is no JPEG", "echo picture"),
+        ("fails after a picture", &format!("{JPEG}; exit 1")),
+        ("says too much", "cat /dev/zero"),
+    ] {
+        let stage = Stage::new();
+        let thumbnails = stage.thumbnails(&stage.program(script));
+        let started = Instant::now();
+        assert_eq!(thumbnails.of(&stage.stream).await, None, "{name}");
+        assert!(started.elapsed() < DEADLINE, "{name}");
+    }
+    let stage = Stage::new();
+    for no_program in ["/no/such/program", "no-such-program", ""] {
+        let none = stage.thumbnails(Path::new(no_program));
+        assert!(!none.are_made(), "{no_program}");
+        assert_eq!(none.of(&stage.stream).await, None);
+    }
+}
+
+#[tokio::test]
+async fn what_hangs_is_killed_with_all_that_it_started() {
+    for by_stop in [false, true] {
+        let stage = Stage::new();
+        let pid = stage.scratch.path().join("pid");
+        let script = format!("sleep 600 & echo $! > {}; wait", pid.display());
+        let thumbnails = stage.thumbnails(&stage.program(&script));
+        let asked = tokio::spawn({
+            let (thumbnails, stream) = (thumbnails.clone(), Arc::clone(&stage.stream));
+            async move { thumbnails.of(&stream).await }
+        });
+        while stage.lines("pid") == 0 {
+            tokio::task::yield_now().await;
+        }
+        if by_stop {
+            stage.stop.cancel();
+        }
+        assert_eq!(asked.await.unwrap(), None);
+        stage.tasks.close();
+        stage.tasks.wait().await;
+        let pid = std::fs::read_to_string(&pid).unwrap();
+        let gone = async {
+            // Whoever is left over belongs to init, which may take a moment to look after it.
+            while is_running(pid.trim()) {
+                tokio::task::yield_now().await;
+            }
+        };
+        let gone = tokio::time::timeout(Duration::from_secs(10), gone).await;
+        assert!(gone.is_ok(), "by stop: {by_stop}");
+    }
+}
+
+/// A process that is there and is no zombie.
+fn is_running(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat
+        .rsplit(") ")
+        .next()
+        .and_then(|rest| rest.chars().next());
+    state.is_some_and(|state| state != 'Z')
+}
+
+#[tokio::test]
+async fn without_video_or_where_it_is_switched_off_there_is_none() {
+    let stage = Stage::new();
+    let program = stage.program(JPEG);
+    let settings = config::Thumbnail {
+        enabled: false,
+        ffmpeg: program.clone(),
+    };
+    let off = Thumbnails::new(settings, stage.tasks.clone(), stage.stop.clone());
+    assert_eq!(off.of(&stage.stream).await, None);
+
+    let claim = Claim {
+        room: RoomId::parse("b").unwrap(),
+        node: "node-1".into(),
+        epoch: 1,
+    };
+    let (_publisher, silent) = stage._hub.publish(claim, Instant::now()).unwrap();
+    assert_eq!(stage.thumbnails(&program).of(&silent).await, None);
+}
