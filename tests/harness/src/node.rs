@@ -24,6 +24,7 @@ pub struct NodeOptions {
     settings: BTreeMap<String, String>,
     tls: bool,
     open_files_max: Option<u32>,
+    environment: BTreeMap<String, String>,
 }
 
 /// Free ports, and nothing to wait for at the end.
@@ -55,6 +56,13 @@ impl NodeOptions {
     #[must_use]
     pub fn open_files_max(mut self, count: u32) -> Self {
         self.open_files_max = Some(count);
+        self
+    }
+
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
         self
     }
 
@@ -118,6 +126,7 @@ impl Node {
         };
         command
             .current_dir(scratch.path())
+            .envs(&options.environment)
             .arg("--data-dir")
             .arg(&data_dir);
         let mut settings = options.settings.clone();

@@ -75,6 +75,16 @@ fn text(quoted: &str) -> Result<(Token, usize), String> {
             }
             '\\' => {
                 let escaped = quoted[at..].chars().next().ok_or("the text has no end")?;
+                if let Some((code, _)) = quoted[at..]
+                    .strip_prefix("u{")
+                    .and_then(|rest| rest.split_once('}'))
+                {
+                    let letter = u32::from_str_radix(code, 16).ok().and_then(char::from_u32);
+                    let letter = letter.ok_or_else(|| format!("`{code}` is no letter"))?;
+                    plain.extend_from_slice(letter.to_string().as_bytes());
+                    at += code.len() + 3;
+                    continue;
+                }
                 at += escaped.len_utf8();
                 plain.push(match escaped {
                     'n' => b'\n',
@@ -173,6 +183,7 @@ fn bytes_are_read_as_they_are_written() {
         ("", Ok(&b""[..])),
         ("03 0aFF", Ok(b"\x03\x0A\xFF")),
         (r#""a\r\n\0\"\\\$" 00"#, Ok(b"a\r\n\0\"\\$\0")),
+        (r#""\u{202E}a""#, Ok(b"\xE2\x80\xAEa")),
         (r#""/$KEY/x""#, Ok(b"/k/x")),
         (r#"("a"*2 00)*2 "b""#, Ok(b"aa\0aa\0b")),
         ("(00)*0", Ok(b"")),

@@ -14,8 +14,8 @@ use super::frames::{configuration, marks, picture, sound};
 /// Milliseconds between two pictures, and between two sounds.
 const EVERY_MS: u32 = 40;
 const KEY_EVERY: u32 = 50;
-/// Bytes of a picture: a stream of some 400 kbit/s.
-const PICTURE_BYTES: usize = 2000;
+/// Bytes of a picture: so few that what is kept of this stream does not hide what is kept of others.
+const PICTURE_BYTES: usize = 300;
 /// How long a viewer waits for anything at all.
 const PATIENCE_S: u64 = 10;
 

@@ -130,7 +130,7 @@ impl<'a> Http<'a> {
         }
     }
 
-    fn expect_go_away(&mut self, code: u32, within: Duration) -> Result<(), String> {
+    fn expect_go_away(&mut self, code: Option<u32>, within: Duration) -> Result<(), String> {
         let give_up = Instant::now() + within;
         while let Some((type_id, _, payload)) = self.next_frame(give_up) {
             // The last stream, then the code (§6.8).
@@ -139,7 +139,7 @@ impl<'a> Http<'a> {
                     .get(4..8)
                     .map(|code| code.try_into().map(u32::from_be_bytes));
                 return match found {
-                    Some(Ok(found)) if found == code => Ok(()),
+                    Some(Ok(found)) if code.is_none_or(|code| code == found) => Ok(()),
                     other => Err(format!("GOAWAY with {other:?}")),
                 };
             }

@@ -93,7 +93,7 @@ pub(crate) enum Expect {
     Bytes(Vec<Piece>),
     Status(u16, Option<String>, usize),
     Playlist,
-    GoAway(u32, Duration),
+    GoAway(Option<u32>, Duration),
     Exit(i32),
     Says(Vec<Piece>),
 }
@@ -373,7 +373,11 @@ fn expect(text: &str) -> Result<Expect, String> {
             false,
         ),
         ["playlist"] => (Expect::Playlist, false),
-        ["goaway", code] => (Expect::GoAway(whole(code)?, within.unwrap_or(SOON)), true),
+        ["goaway"] => (Expect::GoAway(None, within.unwrap_or(SOON)), true),
+        ["goaway", code] => (
+            Expect::GoAway(Some(whole(code)?), within.unwrap_or(SOON)),
+            true,
+        ),
         ["exit", code] => (Expect::Exit(whole(code)?), false),
         [word] if word.starts_with('_') || word.contains('.') => {
             (Expect::Said(word.to_owned(), within.unwrap_or(SOON)), true)

@@ -23,7 +23,7 @@ use item::Item;
 use stage::{Ledger, Stage};
 
 /// Items at once, besides those that last.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 8;
 /// An item that lasts longer than this does not wait for its turn.
 const LASTS: Duration = Duration::from_secs(4);
 /// What the node may hold more than before, once it is over.
@@ -45,7 +45,7 @@ fn the_node_gives_every_item_its_answer_and_stays_well() {
         .collect();
     assert!(!items.is_empty(), "no item is called {wanted}");
 
-    let stage = Stage::start();
+    let stage = Stage::start(&items);
     let healthy = Healthy::start(&stage.node);
     let before_kib = stage.node.resident_kib();
     let ledger = stage.ledger();
@@ -74,6 +74,11 @@ fn the_node_gives_every_item_its_answer_and_stays_well() {
             grown()
         ));
     }
+    eprintln!(
+        "{} items; {} KiB more than the {before_kib} KiB before",
+        items.len(),
+        grown()
+    );
     let secrets = stage.secrets();
     let log = stage.node.stop();
     if log.contains("panicked") {

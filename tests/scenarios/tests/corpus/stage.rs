@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use isocast_harness::{Node, NodeOptions, Room, http};
@@ -19,38 +18,46 @@ pub(crate) type Ledger = BTreeMap<(String, String), u64>;
 
 pub(crate) struct Stage {
     pub(crate) node: Node,
-    rooms: AtomicU32,
-    /// Every key that was made.
-    keys: Mutex<Vec<String>>,
+    /// The room of each item that needs one, by the item's name.
+    rooms: BTreeMap<String, Room>,
     callers: AtomicU32,
 }
 
+/// So that what the process has is what the node holds: glibc else raises these thresholds by itself,
+/// and keeps what was freed, in an arena a thread.
+const ALLOCATOR: [(&str, &str); 3] = [
+    ("MALLOC_ARENA_MAX", "1"),
+    ("MALLOC_MMAP_THRESHOLD_", "32768"),
+    ("MALLOC_TRIM_THRESHOLD_", "32768"),
+];
+
 impl Stage {
-    pub(crate) fn start() -> Self {
-        // Rooms of one item each need not be held for publishers that come back.
-        let node = NodeOptions::default().set("hub.hold_s", 1).start();
+    /// Starts a node with a room for each item that needs one: rooms are there to stay.
+    pub(crate) fn start(items: &[Item]) -> Self {
+        // What is left of a stream that ended goes soon, for it is to be seen going.
+        let options = NodeOptions::default()
+            .set("hub.hold_s", 1)
+            .set("hls.idle_s", 10);
+        let options = ALLOCATOR.iter().fold(options, |options, (name, value)| {
+            options.environment(name, value)
+        });
+        let node = options.start();
+        let items = items.iter().filter(|item| item.needs_room()).enumerate();
+        let rooms = items.map(|(number, item)| {
+            let room = node.public_room(&format!("corpus-{number}"));
+            (item.name.clone(), room)
+        });
         Self {
+            rooms: rooms.collect(),
             node,
-            rooms: AtomicU32::new(0),
-            keys: Mutex::default(),
             callers: AtomicU32::new(0),
         }
     }
 
-    pub(crate) fn room(&self) -> Room {
-        let number = self.rooms.fetch_add(1, Ordering::Relaxed);
-        let room = self.node.public_room(&format!("corpus-{number}"));
-        let mut keys = self.keys.lock().expect("no thread panics with it");
-        keys.push(room.key.clone());
-        room
-    }
-
     /// What no log line may show.
     pub(crate) fn secrets(&self) -> Vec<String> {
-        let keys = self.keys.lock().expect("no thread panics with it");
-        let mut secrets = keys.clone();
-        secrets.push(self.node.token.clone());
-        secrets
+        let keys = self.rooms.values().map(|room| room.key.clone());
+        keys.chain([self.node.token.clone()]).collect()
     }
 
     pub(crate) fn get(&self, path: &str) -> http::Answer {
@@ -68,9 +75,8 @@ impl Stage {
             ("HOST", self.node.http.to_string()),
             ("TOKEN", self.node.token.clone()),
         ]);
-        if item.needs_room() {
-            let room = self.room();
-            variables.insert("KEY", room.key);
+        if let Some(room) = self.rooms.get(&item.name) {
+            variables.insert("KEY", room.key.clone());
             variables.insert("ROOM", format!("room_{}", room.id));
         }
         let link = |to| Link::connect(to, self.caller());
