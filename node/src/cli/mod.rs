@@ -20,7 +20,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::config::{self, Loaded, Sources, one_line};
 
@@ -58,6 +59,8 @@ enum Command {
         #[command(subcommand)]
         command: room::Command,
     },
+    /// Print a script that completes this command line in a shell
+    Completions { shell: Shell },
     /// Look at the configuration
     #[command(args_conflicts_with_subcommands = true)]
     Config {
@@ -169,8 +172,20 @@ fn obey(
             Ok(run_node(loaded)?)
         }
         Command::Room { command } => room::run(command, &config::load(&sources)?.config, console),
+        Command::Completions { shell } => completions(shell, console),
         Command::Config { command } => configuration::run(&command, &sources, console),
     }
+}
+
+fn completions(shell: Shell, console: &mut Console<'_>) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    let mut command = CommandLine::command();
+    clap_complete::generate(shell, &mut command, "isocast-node", &mut script);
+    // clap_complete 4.6 mangles a hyphen in a program's name in two ways, and bash then finds nothing.
+    let script = String::from_utf8_lossy(&script);
+    let script = script.replace("isocast__subcmd__node", "isocast__node");
+    let written = console.out.write_all(script.as_bytes());
+    written.map_err(|error| Failure::Failed(error.into()))
 }
 
 /// Clap explains over several lines; what comes before its `Usage:` makes one.

@@ -633,3 +633,46 @@ fn a_room_is_given_limits_and_loses_them() {
     assert_eq!(room(&["set", "a", "--codecs", "h264,h267"]).code, 2);
     assert_eq!(room(&["set", "b", "--viewers-max", "1"]).code, 1);
 }
+
+#[test]
+fn bash_completes_what_the_command_line_takes() {
+    let given = run(&["completions", "bash"]);
+    assert_eq!((given.code, given.err.as_str()), (0, ""));
+    let scratch = Scratch::new();
+    let script = scratch.path().join("completions");
+    std::fs::write(&script, given.out).expect("a file");
+    // As the shell does it when Tab is pressed behind the last word.
+    let complete = |words: &str| {
+        let ask = format!(
+            "source {} && COMP_WORDS=({words}) && COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)) && \
+            _isocast__node isocast-node \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\" && \
+            echo \"${{COMPREPLY[@]}}\"",
+            script.display()
+        );
+        let bash = std::process::Command::new("bash")
+            .args(["--norc", "-c", &ask])
+            .output();
+        let bash = bash.expect("bash is there");
+        assert!(
+            bash.status.success(),
+            "{}",
+            String::from_utf8_lossy(&bash.stderr)
+        );
+        String::from_utf8(bash.stdout)
+            .expect("text")
+            .trim()
+            .to_owned()
+    };
+    assert_eq!(complete("isocast-node room ki"), "kick");
+    assert_eq!(complete("isocast-node comp"), "completions");
+    assert!(complete("isocast-node room create --pl").contains("--playback"));
+    assert!(complete("isocast-node room create --playback ''").contains("public"));
+    for shell in ["zsh", "fish"] {
+        let given = run(&["completions", shell]);
+        assert!(
+            given.code == 0 && given.out.contains("rotate-key"),
+            "{shell}"
+        );
+    }
+    assert_eq!(run(&["completions", "tcsh"]).code, 2);
+}
