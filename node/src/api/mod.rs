@@ -5,6 +5,7 @@ mod auth;
 mod health;
 mod kick;
 mod live;
+mod openapi;
 mod qoe;
 mod request;
 pub(crate) mod restreams;
@@ -42,6 +43,7 @@ pub(crate) fn public(app: Arc<App>) -> Router {
         .nest(&format!("/v/{{{PASS}}}"), play())
         .route("/api/v1/live", get(live::list))
         .route("/api/v1/qoe", qoe::route())
+        .route("/api/v1/openapi.json", get(openapi::document))
         .merge(of_rooms())
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
