@@ -6,6 +6,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { withPage } from './chromium.mjs';
+import { complaintsOf, look } from './observe.mjs';
 
 const DESKTOP = { width: 1280, height: 900 };
 const PHONE = { width: 360, height: 740 };
@@ -22,9 +23,6 @@ const START_DEADLINE_MS = 20_000;
 const WATCH_MS = 10_000;
 /** Media seconds that must pass while WATCH_MS goes by. */
 const ADVANCE_MIN_S = 5;
-
-/** What Chromium says of every page with this header that comes over HTTP from another machine. */
-const NEEDS_HTTPS = 'The Cross-Origin-Opener-Policy header has been ignored';
 
 const [base, room, out] = process.argv.slice(2);
 if (base === undefined || room === undefined || out === undefined) {
@@ -81,39 +79,4 @@ async function watch(page, { protocol, size }) {
   }
   await page.screenshot({ path: join(out, `watch-${protocol}-${size}.png`), fullPage: true });
   return { playingAfterMs, advancedS, ...after, problems };
-}
-
-/** Collects console errors, uncaught exceptions and violations of the Content-Security-Policy, as they come. */
-async function complaintsOf(page) {
-  const problems = [];
-  page.on('console', (message) => {
-    if (message.type() === 'error' && !message.text().startsWith(NEEDS_HTTPS)) {
-      problems.push(`console: ${message.text()}`);
-    }
-  });
-  page.on('pageerror', (error) => problems.push(`uncaught: ${error.message}`));
-  await page.exposeFunction('reportViolation', (text) => problems.push(`CSP: ${text}`));
-  await page.addInitScript(() => {
-    document.addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) => {
-      window.reportViolation(`${violatedDirective} blocked ${blockedURI}`);
-    });
-  });
-  return problems;
-}
-
-function look(page) {
-  return page.evaluate(() => {
-    const { state, protocol, stalls, latencyMs } = document.querySelector('#player').dataset;
-    const video = document.querySelector('#video');
-    return {
-      state,
-      protocol,
-      stalls: Number(stalls),
-      latencyMs: latencyMs === '' ? null : Number(latencyMs),
-      currentTime: Number(video.currentTime.toFixed(2)),
-      width: video.videoWidth,
-      height: video.videoHeight,
-      overflowPx: document.documentElement.scrollWidth - document.documentElement.clientWidth,
-    };
-  });
 }

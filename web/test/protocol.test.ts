@@ -7,10 +7,10 @@ import { parseLive, type Urls } from '../src/api/live.ts';
 import type { Choice } from '../src/route.ts';
 
 test('the choice and the browser decide what is tried', () => {
-  const both = { mediaSource: true, nativeHls: true };
-  const source = { mediaSource: true, nativeHls: false };
-  const native = { mediaSource: false, nativeHls: true };
-  const neither = { mediaSource: false, nativeHls: false };
+  const both = { mediaSource: true, nativeHls: true, decodes };
+  const source = { mediaSource: true, nativeHls: false, decodes };
+  const native = { mediaSource: false, nativeHls: true, decodes };
+  const neither = { mediaSource: false, nativeHls: false, decodes };
   const rows: [Choice, typeof both, Protocol[]][] = [
     ['auto', source, ['flv', 'ws-flv', 'hls']],
     ['auto', both, ['flv', 'ws-flv', 'hls']],
@@ -29,8 +29,8 @@ test('the choice and the browser decide what is tried', () => {
 });
 
 test('what the node does not serve is not tried, and a choice of it counts as automatic', () => {
-  const source = { mediaSource: true, nativeHls: false };
-  const native = { mediaSource: false, nativeHls: true };
+  const source = { mediaSource: true, nativeHls: false, decodes };
+  const native = { mediaSource: false, nativeHls: true, decodes };
   const all = { flv: '/f', wsFlv: '/w', hls: '/h' };
   const onlyHls = { flv: null, wsFlv: null, hls: '/h' };
   const onlyFlv = { flv: '/f', wsFlv: '/w', hls: null };
@@ -100,4 +100,8 @@ function planOf(protocols: Protocol[]): Plan {
   const plan = firstPlan(protocols);
   assert.ok(plan);
   return plan;
+}
+
+function decodes(): boolean {
+  return true;
 }

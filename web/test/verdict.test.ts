@@ -28,7 +28,16 @@ test('every situation has its state and its words', () => {
     ['unreachable', 'still', true, 'waiting', 'Connection lost. Reconnecting…'],
   ];
   for (const [room, media, everMoved, state, title] of rows) {
-    const verdict = judge({ room, media, everMoved });
+    const verdict = judge({ room, media, obstacle: null, everMoved });
     assert.deepEqual([verdict.state, verdict.title], [state, title], `${room}, ${media}, ${everMoved}`);
   }
+});
+
+test('a codec that cannot be played here is named, while the room is live', () => {
+  const facts: Facts = { room: 'live', media: 'unsupported', obstacle: 'HEVC video', everMoved: false };
+  const { state, title, detail } = judge(facts);
+  assert.deepEqual([state, title], ['error', 'This browser cannot play HEVC video']);
+  assert.notEqual(detail, '');
+  assert.equal(judge({ ...facts, room: 'ended' }).state, 'ended');
+  assert.equal(judge({ ...facts, media: 'moving' }).state, 'playing');
 });

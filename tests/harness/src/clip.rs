@@ -1,6 +1,6 @@
 //! Short clips, made once by ffmpeg and kept in the target folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use crate::ffmpeg::Ffmpeg;
@@ -98,4 +98,32 @@ pub fn made(ffmpeg: &Ffmpeg, name: &str, recipe: &[String]) -> PathBuf {
         std::fs::rename(&part, &path).expect("a file can be renamed in its folder");
     }
     path
+}
+
+/// 25 frames a second, a key frame each second, and a rising tone, coded by the newest ffmpeg with
+/// these encoders and their options.
+///
+/// # Panics
+/// If ffmpeg cannot make it.
+pub fn encode(file: &Path, seconds: u32, video: &[&str], audio: &[&str]) {
+    let picture = format!("testsrc2=size=640x360:rate=25:duration={seconds}");
+    // A rising tone, so that no packet is like another.
+    let tone = format!("aevalsrc='0.3*sin(2*PI*(200*t+30*t*t))':duration={seconds}");
+    let file = file.to_string_lossy();
+    let mut recipe = vec!["-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &tone];
+    recipe.extend([
+        "-pix_fmt",
+        "yuv420p",
+        "-g",
+        "25",
+        "-keyint_min",
+        "25",
+        "-c:v",
+    ]);
+    recipe.extend(video);
+    recipe.push("-c:a");
+    recipe.extend(audio);
+    recipe.extend(["-ac", "2", "-y", &file]);
+    let output = Ffmpeg::newest().run(recipe);
+    assert_eq!(output.code, Some(0), "no clip {file}: {}", output.err);
 }

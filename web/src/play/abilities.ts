@@ -6,6 +6,7 @@ export function abilitiesOf(video: HTMLVideoElement): Abilities {
   const source = sources.ManagedMediaSource ?? sources.MediaSource;
   return {
     mediaSource: source?.isTypeSupported('video/mp4; codecs="avc1.42E01E,mp4a.40.2"') ?? false,
+    decodes: (type) => source?.isTypeSupported(type) ?? false,
     nativeHls: video.canPlayType('application/vnd.apple.mpegurl') !== '',
   };
 }

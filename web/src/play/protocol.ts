@@ -1,5 +1,6 @@
 import type { Urls } from '../api/live.ts';
 import type { Choice } from '../route.ts';
+import type { Decodes } from './codecs.ts';
 
 /** A way to carry the stream to this page. */
 export type Protocol = 'flv' | 'ws-flv' | 'hls' | 'native-hls';
@@ -10,6 +11,7 @@ export interface Abilities {
   readonly mediaSource: boolean;
   /** HLS played by the browser itself. */
   readonly nativeHls: boolean;
+  readonly decodes: Decodes;
 }
 
 /** Whether a choice leads to anything that the node serves; until the node has said, everything does. */

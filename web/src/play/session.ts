@@ -6,6 +6,7 @@ import { backoffMs } from './backoff.ts';
 import { rangesOf } from './buffered.ts';
 import { bufferAheadS } from './latency.ts';
 import { afterFailure, afterPicture, current, exhausted, firstPlan, type Plan } from './plan.ts';
+import { obstacle, playable } from './codecs.ts';
 import { candidates, type Abilities, type Protocol } from './protocol.ts';
 import { RoomWatch } from './room-watch.ts';
 import { judge, type Facts, type Verdict } from './verdict.ts';
@@ -46,7 +47,7 @@ export class Session {
     this.#can = can;
     this.#show = show;
     this.#choice = choice;
-    this.#plan = firstPlan(candidates(choice, can, null));
+    this.#plan = firstPlan(this.#found());
     this.#watch = new RoomWatch(at, (answer) => this.#hear(answer));
   }
 
@@ -58,7 +59,7 @@ export class Session {
   /** Starts over with another protocol. */
   choose(choice: Choice): void {
     this.#choice = choice;
-    this.#plan = firstPlan(candidates(choice, this.#can, this.#liveNow()?.urls ?? null));
+    this.#plan = firstPlan(this.#found());
     this.#parked = false;
     this.#retryAtMs = 0;
     this.#everMoved = false;
@@ -97,16 +98,36 @@ export class Session {
     this.#tick(performance.now());
   }
 
-  /** Starts a new plan where the node serves other protocols than the plan has. */
+  /** Starts a new plan where other protocols can bring the broadcast than the plan has. */
   #replan(): void {
-    const live = this.#liveNow();
-    if (live === null) {
+    if (this.#liveNow() === null) {
       return;
     }
-    const found = candidates(this.#choice, this.#can, live.urls);
+    const found = this.#found();
     if (found.join() !== (this.#plan?.candidates ?? []).join()) {
       this.#plan = firstPlan(found);
     }
+    if (this.#attempt !== null && !found.includes(this.#attempt.protocol)) {
+      this.#closeAttempt();
+    }
+  }
+
+  /** The protocols to try: those of the choice that the node serves, and by which the codecs can be played here. */
+  #found(): Protocol[] {
+    const live = this.#liveNow();
+    const served = candidates(this.#choice, this.#can, live?.urls ?? null);
+    return live === null ? served : playable(served, live, this.#can.decodes);
+  }
+
+  /** What no protocol at all can bring here, whatever the choice. */
+  #obstacle(): string | null {
+    const live = this.#liveNow();
+    if (live === null || !this.#can.mediaSource) {
+      return null;
+    }
+    const served = candidates('auto', this.#can, live.urls);
+    const [first] = served.map((protocol) => obstacle(protocol, live, this.#can.decodes));
+    return playable(served, live, this.#can.decodes).length === 0 ? (first ?? null) : null;
   }
 
   #tick(nowMs: number): void {
@@ -184,7 +205,12 @@ export class Session {
   #snapshot(nowMs: number): Snapshot {
     const reading = this.#attempt?.reading(nowMs);
     return {
-      verdict: judge({ room: this.#roomFact(), media: this.#mediaFact(), everMoved: this.#everMoved }),
+      verdict: judge({
+        room: this.#roomFact(),
+        media: this.#mediaFact(),
+        obstacle: this.#obstacle(),
+        everMoved: this.#everMoved,
+      }),
       live: this.#liveNow(),
       protocol: this.#attempt?.protocol ?? null,
       choice: this.#choice,
