@@ -5,24 +5,38 @@
 //! the word that they must get, so the replay in `tests/corpus.rs` is a table of answers too.
 
 pub mod aac;
+pub mod ac3;
 pub mod amf0;
+pub mod av1;
 pub mod avc;
 pub mod chunk;
+pub mod flac;
 pub mod flv;
 pub mod handshake;
+pub mod hevc;
 pub mod message;
+pub mod mp3;
+pub mod opus;
 pub mod proxy;
+pub mod vp9;
 
 /// Every target by its name, which is also the name of its corpus folder and of its binary.
 pub const TARGETS: &[(&str, Target)] = &[
     ("aac", aac::target),
+    ("ac3", ac3::target),
     ("amf0", amf0::target),
+    ("av1", av1::target),
     ("avc", avc::target),
     ("chunk", chunk::target),
+    ("flac", flac::target),
     ("flv", flv::target),
     ("handshake", handshake::target),
+    ("hevc", hevc::target),
     ("message", message::target),
+    ("mp3", mp3::target),
+    ("opus", opus::target),
     ("proxy", proxy::target),
+    ("vp9", vp9::target),
 ];
 
 pub type Target = fn(&[u8]) -> &'static str;
