@@ -35,10 +35,10 @@ test('a protocol is tried only where its player unpacks every codec', () => {
 test('a codec that the browser does not decode is named', () => {
   const withoutHevc = (type: string) => !type.includes('hvc1');
   const live = broadcast('hvc1.1.6.L93.90', 'mp4a.40.2');
-  assert.equal(obstacle('flv', live, withoutHevc), 'HEVC video');
+  assert.equal(obstacle('flv', live, withoutHevc), 'This browser cannot play HEVC video');
   assert.deepEqual(playable(ALL, live, withoutHevc), []);
-  assert.equal(obstacle('flv', broadcast('avc1.64001E', 'ac-3'), () => true), 'AC-3 sound');
-  assert.equal(obstacle('flv', broadcast('vvc1.1.L51', null), () => true), 'vvc1.1.L51 video');
+  assert.equal(obstacle('flv', broadcast('avc1.64001E', 'ac-3'), () => true), 'This page cannot play AC-3 sound');
+  assert.equal(obstacle('flv', broadcast('vvc1.1.L51', null), () => true), 'This page cannot play vvc1.1.L51 video');
 });
 
 test('the browser is asked by the type that it knows', () => {

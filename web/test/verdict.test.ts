@@ -34,7 +34,7 @@ test('every situation has its state and its words', () => {
 });
 
 test('a codec that cannot be played here is named, while the room is live', () => {
-  const facts: Facts = { room: 'live', media: 'unsupported', obstacle: 'HEVC video', everMoved: false };
+  const facts: Facts = { room: 'live', media: 'unsupported', obstacle: 'This browser cannot play HEVC video', everMoved: false };
   const { state, title, detail } = judge(facts);
   assert.deepEqual([state, title], ['error', 'This browser cannot play HEVC video']);
   assert.notEqual(detail, '');

@@ -12,7 +12,7 @@ use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt, stream};
-use isocast_media::{Frame, flv};
+use isocast_media::{Frame, Kind, Track, flv};
 use serde::Deserialize;
 
 use super::{Credential, Outflow, joinable};
@@ -180,13 +180,16 @@ impl Viewing {
     }
 
     fn keep(&mut self, items: &[Item]) {
+        let tracks = self.subscriber.tracks();
         for item in items {
             if let (Item::Join(gop), false) = (item, self.begun) {
                 self.begun = true;
                 let header = flv::file_header(gop.has_video(), gop.has_audio());
                 self.pieces.push_back(Bytes::copy_from_slice(&header));
             }
-            self.pieces.push_back(bytes(item, self.subscriber.tracks()));
+            if is_sent(item, tracks) {
+                self.pieces.push_back(bytes(item, tracks));
+            }
         }
         self.skips_counted =
             self.app
@@ -194,12 +197,30 @@ impl Viewing {
     }
 }
 
+fn is_sent(item: &Item, tracks: Tracks) -> bool {
+    match item {
+        Item::Frame(slot) => is_for(&slot.frame, tracks),
+        Item::Join(_) => true,
+    }
+}
+
+/// Colours and the order of channels have tags of their own in Enhanced RTMP. mpegts.js, which most
+/// pages play FLV with, gives up at them, and decoders find the same in pictures and
+/// configurations: only who asks for everything gets them.
+fn is_for(frame: &Frame, tracks: Tracks) -> bool {
+    let describes_a_track = frame.kind == Kind::Metadata && frame.track() != Track::Data;
+    tracks == Tracks::All || !describes_a_track
+}
+
 fn bytes(item: &Item, tracks: Tracks) -> Bytes {
     match item {
         Item::Frame(slot) => {
             slot.serialised(Wire::Flv, |frame| tags(std::iter::once(frame.clone())))
         }
-        Item::Join(gop) => gop.serialised(Wire::Flv, tracks, |gop| tags(gop.header_frames(tracks))),
+        Item::Join(gop) => gop.serialised(Wire::Flv, tracks, |gop| {
+            let frames = gop.header_frames(tracks);
+            tags(frames.filter(|frame| is_for(frame, tracks)))
+        }),
     }
 }
 

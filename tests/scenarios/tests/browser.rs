@@ -47,8 +47,8 @@ fn chromium_plays_what_it_decodes_and_names_what_it_does_not() {
         ("opus", H264, "libopus", "playing"),
         ("mp3", H264, "libmp3lame", "playing"),
         ("hevc", HEVC, "aac", "This browser cannot play HEVC video"),
-        ("vp9", VP9, "aac", "This browser cannot play VP9 video"),
-        ("ac3", H264, "ac3", "This browser cannot play AC-3 sound"),
+        ("vp9", VP9, "aac", "This page cannot play VP9 video"),
+        ("ac3", H264, "ac3", "This page cannot play AC-3 sound"),
     ] {
         let clip = node.file(&format!("{room}.mkv"));
         encode(&clip, 4, video, &[audio, "-ar", "48000"]);

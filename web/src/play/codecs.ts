@@ -36,25 +36,26 @@ export function playable(protocols: readonly Protocol[], live: Live, decodes: De
   return protocols.filter((protocol) => obstacle(protocol, live, decodes) === null);
 }
 
-/** What keeps a broadcast from being played by a protocol, such as "HEVC video"; null where nothing does. */
+/** What keeps a broadcast from being played by a protocol, as a sentence; null where nothing does. */
 export function obstacle(protocol: Protocol, live: Live, decodes: Decodes): string | null {
   // What a browser plays by itself only it knows.
   if (protocol === 'native-hls') {
     return null;
   }
-  if (live.video !== null && !plays(protocol, 'video', live.video.codec, decodes)) {
-    return `${nameOf(live.video.codec)} video`;
-  }
-  if (live.audio !== null && !plays(protocol, 'audio', live.audio.codec, decodes)) {
-    return `${nameOf(live.audio.codec)} sound`;
-  }
-  return null;
+  const { video, audio } = live;
+  return (
+    (video === null ? null : obstacleTo(protocol, 'video', video.codec, decodes)) ??
+    (audio === null ? null : obstacleTo(protocol, 'audio', audio.codec, decodes))
+  );
 }
 
-function plays(protocol: Protocol, kind: 'video' | 'audio', codec: string, decodes: Decodes): boolean {
+function obstacleTo(protocol: Protocol, kind: 'video' | 'audio', codec: string, decodes: Decodes): string | null {
   const family = familyOf(codec);
-  const type = family?.type ?? `${kind}/mp4; codecs="${codec}"`;
-  return family !== undefined && family.protocols.includes(protocol) && decodes(type);
+  const what = `${nameOf(codec)} ${kind === 'video' ? 'video' : 'sound'}`;
+  if (family === undefined || !family.protocols.includes(protocol)) {
+    return `This page cannot play ${what}`;
+  }
+  return decodes(family.type ?? `${kind}/mp4; codecs="${codec}"`) ? null : `This browser cannot play ${what}`;
 }
 
 function nameOf(codec: string): string {

@@ -5,7 +5,7 @@ export type State = 'loading' | 'playing' | 'waiting' | 'ended' | 'not-live' | '
 export interface Facts {
   readonly room: 'unknown' | 'live' | 'interrupted' | 'ended' | 'not-live' | 'denied' | 'expired' | 'unreachable';
   readonly media: 'idle' | 'connecting' | 'moving' | 'still' | 'parked' | 'failed' | 'unsupported';
-  /** What of the broadcast no way can bring to this viewer, such as "HEVC video"; null where nothing is. */
+  /** What of the broadcast no way can bring to this viewer, and why, as a sentence; null where nothing is. */
   readonly obstacle: string | null;
   /** A picture of this room moved on this page before. */
   readonly everMoved: boolean;
@@ -65,7 +65,7 @@ function connection(facts: Facts): Verdict {
   if (facts.obstacle !== null) {
     return {
       state: 'error',
-      title: `This browser cannot play ${facts.obstacle}`,
+      title: facts.obstacle,
       detail: 'Another browser or a player such as VLC may.',
     };
   }
