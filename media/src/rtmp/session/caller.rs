@@ -48,7 +48,7 @@ pub enum CallerEvent {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Handshake,
     Connecting,
     Creating,
@@ -68,7 +68,7 @@ pub struct Caller {
     call: Call,
     handshake: handshake::Client,
     wire: Wire,
-    state: State,
+    pub(super) state: State,
     stream_id: u32,
     peer: Capabilities,
 }

@@ -58,7 +58,7 @@ pub enum Event {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Handshake,
     /// Awaits `connect`.
     Opened,
@@ -80,7 +80,7 @@ pub struct Session {
     limits: Limits,
     handshake: handshake::Server,
     wire: Wire,
-    state: State,
+    pub(super) state: State,
     app: String,
     peer: Capabilities,
     command_rate: Rate,

@@ -1,6 +1,7 @@
 mod caller;
 mod conversations;
 mod limits;
+mod pairs;
 mod states;
 
 use std::time::{Duration, Instant};
