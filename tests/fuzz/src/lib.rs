@@ -16,8 +16,10 @@ pub mod handshake;
 pub mod hevc;
 pub mod message;
 pub mod mp3;
+pub mod name;
 pub mod opus;
 pub mod proxy;
+pub mod session;
 pub mod vp9;
 
 /// Every target by its name, which is also the name of its corpus folder and of its binary.
@@ -34,8 +36,10 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("hevc", hevc::target),
     ("message", message::target),
     ("mp3", mp3::target),
+    ("name", name::target),
     ("opus", opus::target),
     ("proxy", proxy::target),
+    ("session", session::target),
     ("vp9", vp9::target),
 ];
 
