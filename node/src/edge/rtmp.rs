@@ -207,19 +207,20 @@ impl Connection {
         if let Err(error) = self.app.registry.release(&claim).await {
             tracing::warn!(%error, room = %claim.room, "the claim could not be given back");
         }
-        told.ended(self.reason(&end, revoked.has_come()));
+        told.ended(self.reason(&end, &revoked));
         let reason = end.as_ref().err().map_or("unpublished", End::reason);
         tracing::info!(room = %claim.room, epoch = claim.epoch, peer = %self.peer, reason, "publishing ended");
         end
     }
 
     /// Why a publisher is gone, in webhooks' words.
-    fn reason(&self, end: &Result<(), End>, is_revoked: bool) -> Reason {
+    fn reason(&self, end: &Result<(), End>, revoked: &Revocation) -> Reason {
         match end {
             Ok(()) => Reason::Ended,
             Err(End::Hangup) => Reason::HungUp,
+            Err(_) if revoked.is_by_operator() => Reason::Kicked,
             _ if self.app.stop.is_parting() => Reason::Stopped,
-            Err(_) if is_revoked => Reason::Revoked,
+            Err(_) if revoked.has_come() => Reason::Revoked,
             Err(End::Broken(_) | End::Told | End::Stopped) => Reason::Error,
         }
     }

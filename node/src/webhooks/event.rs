@@ -16,8 +16,6 @@ pub(crate) enum Reason {
     /// Its connection was closed, or went dead.
     HungUp,
     /// An operator sent it away.
-    // Whoever sends publishers away will say so.
-    #[allow(dead_code)]
     Kicked,
     /// Another publisher has the room, or the room is gone.
     Revoked,

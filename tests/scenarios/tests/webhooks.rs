@@ -169,6 +169,26 @@ fn a_stopping_node_says_so() {
 }
 
 #[test]
+fn who_ended_a_broadcast_is_told() {
+    let receiver = Receiver::start([]);
+    let scratch = isocast_harness::Scratch::new("webhooks");
+    let node = options(&receiver, scratch.path())
+        .set("webhooks.events", "unpublish")
+        .start();
+    let ends = [("kicked", "POST", "/kick"), ("revoked", "DELETE", "")];
+    for (count, (reason, method, what)) in ends.into_iter().enumerate() {
+        let room = node.public_room(reason);
+        let mut peer = Peer::publish(node.rtmp, &room.key);
+        peer.expect_start();
+        let path = format!("/api/v1/rooms/{}{what}", room.id);
+        assert_eq!(node.operator(method, &path, b"").status, 204);
+        let told = receiver.wait_for(count + 1, 10);
+        assert_eq!(told[count].json()["reason"], reason);
+    }
+    node.stop();
+}
+
+#[test]
 fn an_address_that_is_not_listed_is_never_called() {
     let receiver = Receiver::start([]);
     let port = receiver.address.port();
