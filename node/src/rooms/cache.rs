@@ -1,17 +1,18 @@
+mod absent;
+
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Error, Room, RoomId, Rooms};
+use absent::Absent;
 
 /// For this long a known room is not asked for again.
 const FRESH: Duration = Duration::from_secs(60);
 /// For this long a known room serves on while the store does not answer.
 const USABLE: Duration = Duration::from_secs(3600);
-/// For this long an unknown room stays unknown: enough to make asking for nothing cheap.
-const ABSENT: Duration = Duration::from_secs(1);
-/// Rooms remembered. An entry is some 200 bytes: 2 MB in all.
-const ENTRIES_MAX: usize = 10_000;
+/// Known rooms remembered. An entry is some 200 bytes: 2 MB in all.
+const KNOWN_MAX: usize = 10_000;
 
 /// Rooms asked for lately, so that a viewer's request does not cost a look into the store.
 ///
@@ -19,12 +20,18 @@ const ENTRIES_MAX: usize = 10_000;
 #[derive(Debug)]
 pub(crate) struct Cache {
     store: Arc<dyn Rooms>,
-    entries: Mutex<HashMap<RoomId, Entry>>,
+    entries: Mutex<Entries>,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    known: HashMap<RoomId, Known>,
+    absent: Absent,
 }
 
 #[derive(Clone, Debug)]
-struct Entry {
-    room: Option<Room>,
+struct Known {
+    room: Room,
     read_at: Instant,
 }
 
@@ -37,50 +44,62 @@ impl Cache {
     }
 
     pub(crate) async fn get(&self, id: &RoomId, now: Instant) -> Result<Option<Room>, Error> {
-        let known = self.lock().get(id).cloned();
-        if let Some(entry) = &known
-            && entry.age(now) < entry.fresh_for()
+        let known = {
+            let entries = self.lock();
+            if entries.absent.holds(id, now) {
+                return Ok(None);
+            }
+            entries.known.get(id).cloned()
+        };
+        if let Some(known) = &known
+            && known.age(now) < FRESH
         {
-            return Ok(entry.room.clone());
+            return Ok(Some(known.room.clone()));
         }
         match self.store.get(id).await {
             Ok(room) => {
-                self.keep(id, room.clone(), now);
+                self.lock().keep(id, room.clone(), now);
                 Ok(room)
             }
             Err(error) => match known {
-                Some(entry) if entry.room.is_some() && entry.age(now) < USABLE => Ok(entry.room),
+                Some(known) if known.age(now) < USABLE => Ok(Some(known.room)),
                 _ => Err(error),
             },
         }
     }
 
     pub(crate) fn forget(&self, id: &RoomId) {
-        self.lock().remove(id);
-    }
-
-    fn keep(&self, id: &RoomId, room: Option<Room>, now: Instant) {
         let mut entries = self.lock();
-        if entries.len() >= ENTRIES_MAX {
-            entries.retain(|_, entry| entry.age(now) < entry.fresh_for());
-        }
-        if entries.len() < ENTRIES_MAX {
-            entries.insert(id.clone(), Entry { room, read_at: now });
-        }
+        entries.known.remove(id);
+        entries.absent.forget(id);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RoomId, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Entry {
+impl Entries {
+    fn keep(&mut self, id: &RoomId, room: Option<Room>, now: Instant) {
+        let Some(room) = room else {
+            self.known.remove(id);
+            self.absent.keep(id, now);
+            return;
+        };
+        self.absent.forget(id);
+        if self.known.len() >= KNOWN_MAX {
+            self.known.retain(|_, known| known.age(now) < FRESH);
+        }
+        if self.known.len() < KNOWN_MAX {
+            let read_at = now;
+            self.known.insert(id.clone(), Known { room, read_at });
+        }
+    }
+}
+
+impl Known {
     fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.read_at)
-    }
-
-    fn fresh_for(&self) -> Duration {
-        if self.room.is_some() { FRESH } else { ABSENT }
     }
 }
 
@@ -114,7 +133,7 @@ mod tests {
             None,
             "for a second it stays unknown"
         );
-        let later = start + ABSENT;
+        let later = start + absent::KEPT;
         assert_eq!(cache.get(&id, later).await.unwrap(), Some(room.clone()));
 
         store.delete(&id).await.unwrap();
@@ -123,6 +142,21 @@ mod tests {
         cache.forget(&id);
         assert_eq!(cache.get(&id, soon).await.unwrap(), None);
     }
+
+    #[tokio::test]
+    async fn asking_for_what_is_not_there_pushes_no_known_room_out() {
+        let cache = Cache::new(Arc::new(Failing));
+        let known = RoomId::parse("known").unwrap();
+        let start = Instant::now();
+        cache.lock().keep(&known, Some(room(&known)), start);
+        let stale = start + FRESH;
+        for number in 0..2 * KNOWN_MAX {
+            let made_up = RoomId::parse(&format!("r{number}")).unwrap();
+            cache.lock().keep(&made_up, None, stale);
+        }
+        assert_eq!(cache.get(&known, stale).await.unwrap(), Some(room(&known)));
+    }
+
     #[tokio::test]
     async fn a_store_that_fails_says_so_for_rooms_that_are_not_known() {
         let cache = Cache::new(Arc::new(Failing));
@@ -130,17 +164,21 @@ mod tests {
         let start = Instant::now();
         assert!(cache.get(&id, start).await.is_err());
 
-        let room = Room {
+        let room = room(&id);
+        cache.lock().keep(&id, Some(room.clone()), start);
+        let stale = start + FRESH;
+        assert_eq!(cache.get(&id, stale).await.unwrap(), Some(room));
+        assert!(cache.get(&id, start + USABLE).await.is_err());
+    }
+
+    fn room(id: &RoomId) -> Room {
+        Room {
             id: id.clone(),
             playback: Playback::Public,
             on_conflict: OnConflict::Refuse,
             limits: RoomLimits::default(),
             created_at: UnixMs(1),
             key_generation: 1,
-        };
-        cache.keep(&id, Some(room.clone()), start);
-        let stale = start + FRESH;
-        assert_eq!(cache.get(&id, stale).await.unwrap(), Some(room));
-        assert!(cache.get(&id, start + USABLE).await.is_err());
+        }
     }
 }
