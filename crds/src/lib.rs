@@ -16,7 +16,7 @@ mod schema;
 pub use cluster::{
     Container, Drain, Effective, Env, Expose, Flv, Hls, Ingress, LiveCluster, LiveClusterSpec,
     LiveClusterStatus, NetworkPolicy, PodOverrides, Protocols, PullSecret, Resources, Rtmp,
-    Scheduling, Service, ServiceType, Toleration, TrafficPolicy, Urls, Volume,
+    Scheduling, Service, ServiceType, Tls, Toleration, TrafficPolicy, Urls, Volume,
 };
 pub use definition::{Definition, definitions};
 pub use room::{

@@ -52,7 +52,8 @@ pub struct LiveRoomSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub publish: Option<Publish>,
 
-    /// Who may watch. Nobody if this is left out.
+    /// Who may watch. public: everyone, and the room is listed while it is live. signed (if this is
+    /// left out): whoever has a link that the server's API has signed. private: nobody.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub playback: Option<Playback>,
 
@@ -113,12 +114,13 @@ pub struct KeyRef {
 pub struct Generate {}
 
 /// Who may watch.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Playback {
-    /// True: everyone may watch, and the room is listed while it is live.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub public: Option<bool>,
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Playback {
+    Public,
+    #[default]
+    Signed,
+    Private,
 }
 
 /// What happens to a publisher while the room is live.
@@ -174,6 +176,9 @@ pub struct RoomUrls {
     /// Server for the encoder; the stream key comes from the Secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub publish: Option<String>,
+    /// The same over TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publish_tls: Option<String>,
     /// The page that plays the room.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<String>,

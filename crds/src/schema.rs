@@ -57,6 +57,20 @@ pub(crate) fn names<const MAX: usize>(generator: &mut SchemaGenerator) -> Schema
     })
 }
 
+/// Up to `MAX` IP addresses and networks in CIDR form.
+pub(crate) fn networks<const MAX: usize>(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "maxItems": MAX, "x-kubernetes-list-type": "set",
+        "items": {
+            "type": "string", "minLength": 2, "maxLength": 43,
+            "x-kubernetes-validations": [{
+                "rule": "isIP(self) || isCIDR(self)",
+                "message": "must be an IP address such as 10.0.0.7, or a network such as 10.0.0.0/8",
+            }],
+        },
+    })
+}
+
 pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object", "maxProperties": 64,

@@ -97,6 +97,7 @@ fn only_what_has_no_sensible_value_is_required() {
             ".spec.clusterRef",
             ".spec.clusterRef.name",
             ".spec.expose.ingress.host",
+            ".spec.expose.tls.secretName",
             ".spec.image",
             ".spec.imagePullSecrets[].name",
             ".spec.podOverrides.env[].name",

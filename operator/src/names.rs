@@ -21,7 +21,9 @@ pub(crate) const TOKENS: &str = "isocast.dev/tokens";
 /// The node's container.
 pub(crate) const CONTAINER: &str = "node";
 pub(crate) const RTMP_PORT: u16 = 1935;
+pub(crate) const RTMPS_PORT: u16 = 1936;
 pub(crate) const HTTP_PORT: u16 = 8080;
+pub(crate) const HTTPS_PORT: u16 = 8443;
 pub(crate) const INTERNAL_PORT: u16 = 8081;
 /// The user and group of the node's process.
 pub(crate) const USER: i64 = 65532;
@@ -70,6 +72,11 @@ impl Names {
     /// The token of the public API.
     pub(crate) fn api_token(&self) -> String {
         format!("{}-api-token", self.cluster)
+    }
+
+    /// What signs play links and the publish keys of a moment.
+    pub(crate) fn signing(&self) -> String {
+        format!("{}-signing", self.cluster)
     }
 
     /// What selects the pods. Part of it can never change.

@@ -9,6 +9,8 @@ use crate::schema;
 /// How publishers and viewers reach the nodes.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.proxyProtocol) || !self.proxyProtocol || (has(self.trustedProxies) && self.trustedProxies.size() > 0)")
+    .message("proxyProtocol needs trustedProxies: the addresses whose word is taken"))]
 pub struct Expose {
     /// The Services for RTMP (1935) and HTTP (8080).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -16,6 +18,34 @@ pub struct Expose {
     /// An Ingress for HTTP. RTMP cannot go through one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ingress: Option<Ingress>,
+    /// TLS of the nodes themselves: RTMPS (1936), and HTTPS (8443) for those who come without the
+    /// Ingress. The certificate is read again when its Secret changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// True: connections from the trusted proxies begin with a PROXY protocol v2 header, and none are
+    /// taken from elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_protocol: Option<bool>,
+    /// Addresses (10.0.0.7) and networks (10.0.0.0/8) of the load balancers and ingress controllers
+    /// whose word for a client's address is taken. Nobody's if this is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::networks::<32>")]
+    pub trusted_proxies: Vec<String>,
+}
+
+/// TLS of the nodes themselves.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tls {
+    /// The Secret with the certificate (tls.crt) and its key (tls.key), as cert-manager writes it,
+    /// in the same namespace.
+    #[schemars(schema_with = "schema::name")]
+    pub secret_name: String,
+    /// The port of RTMPS at the Service; 1936 if this is left out. Where networks let nothing else
+    /// through, 443.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub rtmps_port: Option<i32>,
 }
 
 /// The Services for RTMP and HTTP.

@@ -7,7 +7,7 @@ mod status;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-pub use expose::{Expose, Ingress, NetworkPolicy, Service, ServiceType, TrafficPolicy};
+pub use expose::{Expose, Ingress, NetworkPolicy, Service, ServiceType, Tls, TrafficPolicy};
 pub use pods::{Container, Env, PodOverrides, PullSecret, Resources, Scheduling, Toleration};
 pub use status::{Effective, LiveClusterStatus, Urls};
 

@@ -127,8 +127,8 @@ pub struct PodOverrides {
 pub struct Env {
     /// `ISOCAST__SECTION__KEY`
     #[schemars(length(min = 1, max = 128))]
-    #[x_kube(validation = Rule::new("self.matches('^ISOCAST__(RTMP|HTTP|HUB|HLS|LOG|LIMITS)__[A-Z0-9_]+$')")
-        .message("name must be ISOCAST__SECTION__KEY with section RTMP, HTTP, HUB, HLS, LOG or LIMITS; the others belong to the operator"))]
+    #[x_kube(validation = Rule::new("self.matches('^ISOCAST__[A-Z]+__[A-Z0-9_]+$') && !self.matches('^ISOCAST__(NODE|LISTEN|API|ADMIN|TLS|PROXIES)__')")
+        .message("name must be ISOCAST__SECTION__KEY; sections NODE, LISTEN, API, ADMIN, TLS and PROXIES belong to the operator"))]
     pub name: String,
     /// As the configuration writes it.
     #[schemars(length(max = 1024))]

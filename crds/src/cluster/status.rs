@@ -44,6 +44,9 @@ pub struct Urls {
     /// Server for publishers, as in `rtmp://HOST/live`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rtmp: Option<String>,
+    /// The same over TLS, as in `rtmps://HOST:1936/live`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtmps: Option<String>,
     /// The page that lists what is live.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<String>,

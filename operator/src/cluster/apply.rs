@@ -14,7 +14,7 @@ use serde_json::json;
 use super::desired::{Home, desired};
 use super::observe::Observed;
 use super::status::{Verdict, verdict};
-use super::tokens::{Token, Tokens};
+use super::tokens::{Token, Tokens, secret_names};
 use super::validate::{Valid, names};
 use super::{Applied, Ctx, Outcome, pods, status};
 use crate::apply::{Error, Kind, NotOwned, Object, Step, Writer, steps, within};
@@ -51,7 +51,8 @@ pub(super) async fn apply(
         .iter()
         .chain(&observed.secrets)
         .filter(|object| object.kind == Kind::Secret);
-    watch_tokens(cluster, &valid, ctx, secrets.cloned().collect());
+    let secrets: Vec<_> = secrets.cloned().collect();
+    watch_secrets(cluster, &valid, ctx, &secrets, observed.tls.as_ref());
     let find = |kind, name: String| {
         objects
             .iter()
@@ -130,23 +131,31 @@ async fn strangers(
     Ok(found)
 }
 
-/// Nothing tells when somebody changes or deletes a token's Secret, so it is asked for.
-fn watch_tokens(cluster: &LiveCluster, valid: &Valid, ctx: &Ctx, secrets: Vec<Object>) {
-    let want = |name: String| {
-        let seen = secrets.iter().find(|secret| secret.name() == name);
-        Want {
-            seen: seen.map(|secret| secret.resource_version().to_owned()),
-            secret: SecretRef {
-                namespace: valid.names.namespace.clone(),
-                name,
-            },
-            pace: Pace::Slow,
-        }
+/// Nothing tells when somebody changes or deletes a Secret, so that it is asked for: those of the
+/// tokens, as they now are, and that of the certificate.
+pub(super) fn watch_secrets(
+    cluster: &LiveCluster,
+    valid: &Valid,
+    ctx: &Ctx,
+    secrets: &[Object],
+    tls: Option<&Object>,
+) {
+    let want = |name: String, seen: Option<&Object>, pace| Want {
+        seen: seen.map(|secret| secret.resource_version().to_owned()),
+        secret: SecretRef {
+            namespace: valid.names.namespace.clone(),
+            name,
+        },
+        pace,
     };
-    let wants = vec![
-        want(valid.names.admin_token()),
-        want(valid.names.api_token()),
-    ];
+    let ours = secret_names(&valid.names).map(|name| {
+        let seen = secrets.iter().find(|secret| secret.name() == name);
+        want(name, seen, Pace::Slow)
+    });
+    let mut wants = Vec::from(ours);
+    if let Some(name) = &valid.pod.tls_secret {
+        wants.push(want(name.clone(), tls, Pace::Soon));
+    }
     ctx.poller
         .want(&Who::Cluster(ObjectRef::from_obj(cluster)), wants);
 }

@@ -154,6 +154,17 @@ async fn make(cluster: &LiveCluster, ctx: &Ctx, writer: &Writer, observed: Obser
         Ok(valid) => valid,
         Err(problem) => return Outcome::Invalid(problem),
     };
+    if let Err(problem) = valid.check_tls(observed.tls.as_ref()) {
+        // What is missing may come at any moment.
+        apply::watch_secrets(
+            cluster,
+            &valid,
+            ctx,
+            &observed.secrets,
+            observed.tls.as_ref(),
+        );
+        return Outcome::Invalid(problem);
+    }
     match apply::apply(cluster, ctx, writer, valid, observed).await {
         Ok(outcome) => outcome,
         Err(error) => Outcome::Failed(error),

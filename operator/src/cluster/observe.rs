@@ -7,10 +7,10 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
 
-use super::tokens::{Token, Tokens};
+use super::tokens::{Tokens, secret_names};
 use super::validate::names;
 use crate::apply::{self, Kind, NotOwned, Object, Writer, within};
-use crate::names::CLUSTER_LABEL;
+use crate::names::{CLUSTER_LABEL, Names};
 use crate::watch::Caches;
 
 pub(crate) struct Observed {
@@ -19,6 +19,8 @@ pub(crate) struct Observed {
     pub tokens: Result<Tokens, NotOwned>,
     /// The tokens' Secrets, as far as there are any.
     pub secrets: Vec<Object>,
+    /// The Secret with the certificate.
+    pub tls: Option<Object>,
     pub pods: Vec<Arc<Pod>>,
 }
 
@@ -62,30 +64,49 @@ async fn with_tokens(
     writer: &Writer,
 ) -> Result<Observed, apply::Error> {
     let names = names(cluster);
-    let (admin_name, api_name) = (names.admin_token(), names.api_token());
-    let (admin, api) = futures_util::try_join!(
-        writer.find(Kind::Secret, &admin_name),
-        writer.find(Kind::Secret, &api_name)
+    let ours = secret_names(&names);
+    let asked = ours.iter().map(|name| writer.find(Kind::Secret, name));
+    let (ours, tls) = futures_util::try_join!(
+        futures_util::future::try_join_all(asked),
+        find_tls(cluster, writer)
     )?;
+    let secrets: Vec<_> = ours.into_iter().flatten().collect();
     let uid = cluster.uid().unwrap_or_default();
     Ok(Observed {
         objects,
-        tokens: tokens(&uid, admin.as_ref(), api.as_ref()),
-        secrets: [admin, api].into_iter().flatten().collect(),
+        tokens: tokens(&uid, &names, &secrets, tls.as_ref()),
+        secrets,
+        tls,
         pods,
     })
 }
 
+/// The Secret that the spec names for TLS, as far as there is one.
+async fn find_tls(cluster: &LiveCluster, writer: &Writer) -> Result<Option<Object>, apply::Error> {
+    let expose = cluster.spec.expose.as_ref();
+    match expose.and_then(|expose| expose.tls.as_ref()) {
+        Some(tls) => writer.find(Kind::Secret, &tls.secret_name).await,
+        None => Ok(None),
+    }
+}
+
 /// A Secret that is not ours holds somebody else's secret: it is not read.
-fn tokens(uid: &str, admin: Option<&Object>, api: Option<&Object>) -> Result<Tokens, NotOwned> {
-    let token = |found: Option<&Object>| match found {
-        Some(secret) if !secret.is_controlled_by(uid) => Err(NotOwned {
+fn tokens(
+    uid: &str,
+    names: &Names,
+    secrets: &[Object],
+    tls: Option<&Object>,
+) -> Result<Tokens, NotOwned> {
+    let stranger = secrets.iter().find(|secret| !secret.is_controlled_by(uid));
+    if let Some(secret) = stranger {
+        return Err(NotOwned {
             object: secret.to_string(),
-        }),
-        found => Ok(Token::of(found.and_then(Object::read).as_ref())),
+        });
+    }
+    let found = |name: &str| {
+        let secret = secrets.iter().find(|secret| secret.name() == name);
+        secret.and_then(Object::read)
     };
-    Ok(Tokens {
-        admin: token(admin)?,
-        api: token(api)?,
-    })
+    let certificate = tls.map(|secret| secret.resource_version().to_owned());
+    Ok(Tokens::of(names, found, certificate))
 }

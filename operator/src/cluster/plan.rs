@@ -35,12 +35,16 @@ pub(crate) async fn plan(
     let valid = Valid::of(cluster).map_err(|problem| PlanError::Spec(problem.to_string()))?;
     let spec = |not_owned: NotOwned| PlanError::Spec(not_owned.to_string());
     let Some(client) = client else {
-        let steps = steps("", &[], desired(&valid, &Tokens::new(), home)).map_err(spec)?;
+        let tokens = Tokens::of(&valid.names, |_| None, None);
+        let steps = steps("", &[], desired(&valid, &tokens, home)).map_err(spec)?;
         let pods = Vec::new();
         return Ok(Planned { steps, pods });
     };
     let writer = Writer::new(client.clone(), &valid.names.namespace);
     let observed = observe::ask(cluster, client, &writer).await?;
+    valid
+        .check_tls(observed.tls.as_ref())
+        .map_err(|problem| PlanError::Spec(problem.to_string()))?;
     let tokens = observed.tokens.clone().map_err(spec)?;
     let decided = decide(cluster, &valid, &tokens, home, &writer, &observed).await?;
     let Work { objects, steps } = decided.map_err(spec)?;

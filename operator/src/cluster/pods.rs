@@ -185,7 +185,6 @@ fn short(message: &str) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use isocast_admin::Secret;
     use serde_json::{Value, json};
 
     use super::super::tokens::Token;
@@ -193,11 +192,7 @@ mod tests {
     use crate::cluster::tests::cluster;
 
     fn tokens(text: &str) -> Tokens {
-        let token = || Token::Found(Secret::new(text.to_owned()));
-        Tokens {
-            admin: token(),
-            api: token(),
-        }
+        Tokens::of_a_test(Token::Found, text)
     }
 
     fn stateful_set(observed: i64) -> StatefulSet {

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::jiff::Timestamp;
 
 use super::pods::{self, State};
-use super::validate::Valid;
+use super::validate::{Valid, ingress_url};
 use super::{Applied, Outcome};
 use crate::apply;
 use crate::conditions::{self, Status};
@@ -207,6 +207,9 @@ fn describe(status: &mut LiveClusterStatus, applied: &Applied) {
     let before = status.urls.take().filter(|_| keeps).unwrap_or_default();
     let told = Urls {
         rtmp: now.rtmp.or(before.rtmp),
+        rtmps: now
+            .rtmps
+            .or(before.rtmps.filter(|_| valid.rtmps_port.is_some())),
         http: now.http.or(before.http),
     };
     // Server-side apply makes null of an object that has lost its last field, and null is refused.
@@ -233,34 +236,40 @@ fn is_node_port(status: &LiveClusterStatus, valid: &Valid) -> bool {
 
 /// The most public address that there is: the Ingress for HTTP, else what the Services got.
 fn urls(valid: &Valid, services: &[Service], host_ip: Option<&str>) -> Urls {
-    let address = |name: String, port: u16| {
+    let address = |name: String, port_name: &str, port: u16| {
         let service = services
             .iter()
             .find(|service| service.metadata.name.as_ref() == Some(&name))?;
-        address(service, port, host_ip)
+        address(service, port_name, port, host_ip)
     };
-    let rtmp = address(valid.names.rtmp(), RTMP_PORT);
-    let http = address(valid.names.http(), HTTP_PORT);
-    let ingress = valid.ingress.as_ref().map(|ingress| {
-        let scheme = if ingress.tls_secret_name.is_some() {
-            "https"
-        } else {
-            "http"
-        };
-        format!("{scheme}://{}", ingress.host)
-    });
+    let rtmp = address(valid.names.rtmp(), "rtmp", RTMP_PORT);
+    let rtmps = valid
+        .rtmps_port
+        .and_then(|port| address(valid.names.rtmp(), "rtmps", port));
+    let http = address(valid.names.http(), "http", HTTP_PORT);
+    let ingress = valid.ingress.as_ref().map(ingress_url);
     Urls {
         rtmp: rtmp.map(|(host, port)| match port {
             // Encoders take the port of RTMP for granted.
             RTMP_PORT => format!("rtmp://{host}/live"),
             port => format!("rtmp://{host}:{port}/live"),
         }),
+        rtmps: rtmps.map(|(host, port)| match port {
+            // Players take that of HTTPS for granted.
+            443 => format!("rtmps://{host}/live"),
+            port => format!("rtmps://{host}:{port}/live"),
+        }),
         http: ingress.or(http.map(|(host, port)| format!("http://{host}:{port}"))),
     }
 }
 
 /// Host and port of a Service for those who are as far outside as its type allows.
-fn address(service: &Service, port: u16, host_ip: Option<&str>) -> Option<(String, u16)> {
+fn address(
+    service: &Service,
+    port_name: &str,
+    port: u16,
+    host_ip: Option<&str>,
+) -> Option<(String, u16)> {
     let spec = service.spec.as_ref()?;
     match spec.type_.as_deref() {
         Some("LoadBalancer") => {
@@ -279,7 +288,9 @@ fn address(service: &Service, port: u16, host_ip: Option<&str>) -> Option<(Strin
             Some((host, port))
         }
         Some("NodePort") => {
-            let node_port = spec.ports.as_ref()?.first()?.node_port?;
+            let mut ports = spec.ports.iter().flatten();
+            let found = ports.find(|found| found.name.as_deref() == Some(port_name));
+            let node_port = found?.node_port?;
             Some((bracketed(host_ip?), u16::try_from(node_port).ok()?))
         }
         _ => {

@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use isocast_admin::Secret;
 use serde_json::{Value, json};
 
 use super::*;
@@ -18,17 +17,13 @@ fn now() -> Timestamp {
 fn applied(spec: &str, pods: &[Value]) -> Outcome {
     let valid = Valid::of(&cluster(spec)).expect("valid");
     let stateful_set = json!({"metadata": {"name": "live", "uid": "set"}, "spec": {"selector": {}, "template": {}}});
-    let token = || Token::Found(Secret::new("isocast_of-the-test".to_owned()));
     let labelled = pods
         .iter()
         .map(|pod| Arc::new(serde_json::from_value(pod.clone()).expect("a pod")));
     Outcome::Applied(Box::new(Applied {
         labelled: labelled.collect(),
         stateful_set: serde_json::from_value(stateful_set).expect("a StatefulSet"),
-        tokens: Tokens {
-            admin: token(),
-            api: token(),
-        },
+        tokens: Tokens::of_a_test(Token::Found, "t"),
         services: Vec::new(),
         live_rooms: Some(2),
         pod_trouble: None,
@@ -219,7 +214,10 @@ fn urls_are_as_public_as_the_services() {
         (
             "{image: i}",
             both(
-                json!({"type": "NodePort", "ports": [{"port": 1, "nodePort": 30123}]}),
+                json!({"type": "NodePort", "ports": [
+                    {"name": "rtmp", "port": 1, "nodePort": 30123},
+                    {"name": "http", "port": 1, "nodePort": 30123},
+                ]}),
                 json!([]),
             ),
             Some("rtmp://192.0.2.7:30123/live"),
@@ -258,4 +256,34 @@ fn urls_are_as_public_as_the_services() {
             "{spec}"
         );
     }
+}
+
+#[test]
+fn rtmps_has_its_own_address() {
+    let service = json!({
+        "metadata": {"name": "live-rtmp", "namespace": "tv"},
+        "spec": {"type": "NodePort", "ports": [
+            {"name": "rtmp", "port": 1935, "nodePort": 30001},
+            {"name": "rtmps", "port": 1936, "nodePort": 30002},
+        ]},
+    });
+    let node_port: Service = serde_json::from_value(service.clone()).expect("a Service");
+    let mut cluster_ip = node_port.clone();
+    cluster_ip.spec = Some(Default::default());
+    for (port, service, rtmps) in [
+        ("", &node_port, "rtmps://192.0.2.7:30002/live"),
+        ("", &cluster_ip, "rtmps://live-rtmp.tv.svc:1936/live"),
+        (
+            ", rtmpsPort: 443",
+            &cluster_ip,
+            "rtmps://live-rtmp.tv.svc/live",
+        ),
+    ] {
+        let spec = format!("{{image: i, expose: {{tls: {{secretName: s{port}}}}}}}");
+        let valid = Valid::of(&cluster(&spec)).expect("valid");
+        let told = urls(&valid, std::slice::from_ref(service), Some("192.0.2.7"));
+        assert_eq!(told.rtmps.as_deref(), Some(rtmps), "{spec}");
+    }
+    let plain = Valid::of(&cluster("{image: i}")).expect("valid");
+    assert_eq!(urls(&plain, &[node_port], Some("192.0.2.7")).rtmps, None);
 }

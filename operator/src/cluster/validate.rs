@@ -1,5 +1,7 @@
 //! A LiveCluster's spec becomes values that the later steps need not question.
 
+use std::net::IpAddr;
+
 use isocast_crds::{
     Env, Expose, Ingress, LiveCluster, PodOverrides, Resources, Scheduling, Service, ServiceType,
     TrafficPolicy, Volume,
@@ -7,8 +9,10 @@ use isocast_crds::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::names::{Names, hash};
+use crate::apply::Object;
+use crate::names::{Names, RTMPS_PORT, hash};
 
 const REPLICAS: i32 = 1;
 const HLS_TARGET_S: i32 = 2;
@@ -23,6 +27,8 @@ pub(crate) struct Valid {
     pub replicas: i32,
     pub pod: Pod,
     pub service: Service,
+    /// Where the Service has RTMPS; `None`: nowhere.
+    pub rtmps_port: Option<u16>,
     pub ingress: Option<Ingress>,
     pub volume: Option<Volume>,
     /// Namespaces that may read metrics; `None`: there is no NetworkPolicy.
@@ -39,6 +45,21 @@ pub(crate) struct Pod {
     pub resources: Resources,
     pub scheduling: Scheduling,
     pub overrides: PodOverrides,
+    /// The Secret with the certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_secret: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxies: Option<Proxies>,
+    /// Where viewers are told to come; a node reads it once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_url: Option<String>,
+}
+
+/// Who may say where a connection really comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Proxies {
+    pub trusted: Vec<String>,
+    pub protocol_v2: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -70,11 +91,29 @@ pub(crate) enum Problem {
     #[error("spec.podOverrides.env names {0} twice; keep one")]
     EnvTwice(String),
     #[error(
-        "spec.podOverrides.env: {0} belongs to the operator; only RTMP, HTTP, HUB, HLS, LOG and LIMITS settings can be given"
+        "spec.podOverrides.env: {0} belongs to the operator, or is no ISOCAST__SECTION__KEY; sections NODE, LISTEN, API, ADMIN, TLS and PROXIES are its own"
     )]
     EnvNotYours(String),
-    #[error("spec.podOverrides.env: {0} is for spec.protocols to say; say it there")]
+    #[error(
+        "spec.podOverrides.env: {0} is said by spec.protocols or by the operator itself; leave it out"
+    )]
     EnvSaidElsewhere(String),
+    #[error(
+        "spec.expose.proxyProtocol needs spec.expose.trustedProxies: the addresses whose word is taken"
+    )]
+    ProxiesMissing,
+    #[error(
+        "spec.expose.trustedProxies has {0:?}, which is no IP address and no network such as 10.0.0.0/8"
+    )]
+    Proxy(String),
+    #[error(
+        "spec.expose.tls: there is no Secret {0} in this namespace; make it with tls.crt and tls.key"
+    )]
+    TlsSecretMissing(String),
+    #[error(
+        "spec.expose.tls: Secret {0} has no {1}; it needs tls.crt, the certificate, and tls.key, its key"
+    )]
+    TlsSecretIncomplete(String, &'static str),
 }
 
 impl Valid {
@@ -91,7 +130,14 @@ impl Valid {
         check_amounts(&resources, spec.volume.as_ref())?;
         let overrides = spec.pod_overrides.clone().unwrap_or_default();
         check_env(&overrides.env)?;
-        let Expose { service, ingress } = spec.expose.clone().unwrap_or_default();
+        let Expose {
+            service,
+            ingress,
+            tls,
+            proxy_protocol,
+            trusted_proxies,
+        } = spec.expose.clone().unwrap_or_default();
+        let proxies = proxies(trusted_proxies, proxy_protocol.unwrap_or_default())?;
         let network_policy = spec.network_policy.clone().unwrap_or_default();
         Ok(Self {
             names: names(cluster),
@@ -115,7 +161,14 @@ impl Valid {
                 resources,
                 scheduling: spec.scheduling.clone().unwrap_or_default(),
                 overrides,
+                tls_secret: tls.as_ref().map(|tls| tls.secret_name.clone()),
+                proxies,
+                http_url: ingress.as_ref().map(ingress_url),
             },
+            rtmps_port: tls.map(|tls| {
+                let port = tls.rtmps_port.and_then(|port| u16::try_from(port).ok());
+                port.unwrap_or(RTMPS_PORT)
+            }),
             service: service.unwrap_or_default(),
             ingress,
             volume: spec.volume.clone(),
@@ -134,6 +187,21 @@ impl Valid {
         self.service
             .external_traffic_policy
             .filter(|_| self.service_type() != ServiceType::ClusterIP)
+    }
+}
+
+impl Valid {
+    /// A pod whose certificate is not there would never start.
+    pub(crate) fn check_tls(&self, found: Option<&Object>) -> Result<(), Problem> {
+        let Some(name) = &self.pod.tls_secret else {
+            return Ok(());
+        };
+        let found = found.ok_or_else(|| Problem::TlsSecretMissing(name.clone()))?;
+        let has = |key: &&str| matches!(&found.value()["data"][*key], Value::String(text) if !text.is_empty());
+        match ["tls.crt", "tls.key"].into_iter().find(|key| !has(key)) {
+            Some(key) => Err(Problem::TlsSecretIncomplete(name.clone(), key)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -184,12 +252,51 @@ fn owner_to_be(cluster: &LiveCluster) -> OwnerReference {
     }
 }
 
+/// Where viewers come who come by the Ingress.
+pub(crate) fn ingress_url(ingress: &Ingress) -> String {
+    let scheme = match ingress.tls_secret_name {
+        Some(_) => "https",
+        None => "http",
+    };
+    format!("{scheme}://{}", ingress.host)
+}
+
 /// The names that follow from a LiveCluster's own.
 pub(crate) fn names(cluster: &LiveCluster) -> Names {
     Names {
         cluster: cluster.name_any(),
         namespace: cluster.namespace().unwrap_or_default(),
     }
+}
+
+fn proxies(trusted: Vec<String>, protocol_v2: bool) -> Result<Option<Proxies>, Problem> {
+    if let Some(proxy) = trusted.iter().find(|proxy| !is_network(proxy)) {
+        return Err(Problem::Proxy(proxy.clone()));
+    }
+    if trusted.is_empty() {
+        return if protocol_v2 {
+            Err(Problem::ProxiesMissing)
+        } else {
+            Ok(None)
+        };
+    }
+    Ok(Some(Proxies {
+        trusted,
+        protocol_v2,
+    }))
+}
+
+/// As the schema has it.
+fn is_network(text: &str) -> bool {
+    let (address, length) = match text.split_once('/') {
+        Some((address, length)) => (address, Some(length)),
+        None => (text, None),
+    };
+    let Ok(address) = address.parse::<IpAddr>() else {
+        return false;
+    };
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    length.is_none_or(|length| length.parse::<u8>().is_ok_and(|length| length <= bits))
 }
 
 /// As the schema has it.
@@ -236,12 +343,15 @@ fn is_amount(text: &str) -> bool {
 }
 
 fn check_env(env: &[Env]) -> Result<(), Problem> {
-    const YOURS: [&str; 6] = ["RTMP", "HTTP", "HUB", "HLS", "LOG", "LIMITS"];
+    const OURS: [&str; 6] = ["NODE", "LISTEN", "API", "ADMIN", "TLS", "PROXIES"];
     for (index, Env { name, .. }) in env.iter().enumerate() {
         let section = name
             .strip_prefix("ISOCAST__")
             .and_then(|rest| rest.split_once("__"));
-        if !section.is_some_and(|(section, key)| YOURS.contains(&section) && !key.is_empty()) {
+        let is_yours = |(section, key): (&str, &str)| {
+            !section.is_empty() && !key.is_empty() && !OURS.contains(&section)
+        };
+        if !section.is_some_and(is_yours) {
             return Err(Problem::EnvNotYours(name.clone()));
         }
         if SAID_ELSEWHERE.contains(&name.as_str()) {
@@ -254,9 +364,11 @@ fn check_env(env: &[Env]) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Settings that the spec has fields for: the environment would silently win over them, and over
-/// what the status tells.
-const SAID_ELSEWHERE: [&str; 4] = [
+/// Settings that the spec has fields for, or the operator values: the environment would silently win
+/// over them, and over what the status tells.
+const SAID_ELSEWHERE: [&str; 6] = [
+    "ISOCAST__PLAY__SECRET_FILE",
+    "ISOCAST__PUBLISH__SECRET_FILE",
     "ISOCAST__RTMP__PLAY",
     "ISOCAST__HLS__ENABLED",
     "ISOCAST__HLS__TARGET_MS",
@@ -265,7 +377,10 @@ const SAID_ELSEWHERE: [&str; 4] = [
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::apply::Kind;
     use crate::cluster::tests::cluster;
 
     fn valid(spec: &str) -> Result<Valid, Problem> {
@@ -307,6 +422,14 @@ mod tests {
                 Problem::EnvNotYours("ISOCAST__LISTEN__HTTP".into()),
             ),
             (
+                "{image: i, expose: {proxyProtocol: true}}",
+                Problem::ProxiesMissing,
+            ),
+            (
+                "{image: i, expose: {trustedProxies: [10.0.0.0/8, fd00::/129]}}",
+                Problem::Proxy("fd00::/129".into()),
+            ),
+            (
                 "{image: i, podOverrides: {env: [{name: PATH, value: x}]}}",
                 Problem::EnvNotYours("PATH".into()),
             ),
@@ -326,6 +449,28 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_must_be_whole() {
+        let spec = "{image: i, expose: {tls: {secretName: t}}}";
+        let valid = valid(spec).expect("valid");
+        let secret = |data: Value| Object::new(Kind::Secret, json!({"data": data}));
+        let incomplete = |key| Err(Problem::TlsSecretIncomplete("t".into(), key));
+        for (data, expected) in [
+            (json!({"tls.crt": "YQ==", "tls.key": "YQ=="}), Ok(())),
+            (json!({"tls.crt": "YQ=="}), incomplete("tls.key")),
+            (
+                json!({"tls.crt": "", "tls.key": "YQ=="}),
+                incomplete("tls.crt"),
+            ),
+            (Value::Null, incomplete("tls.crt")),
+        ] {
+            assert_eq!(valid.check_tls(Some(&secret(data))), expected);
+        }
+        let missing = Err(Problem::TlsSecretMissing("t".into()));
+        assert_eq!(valid.check_tls(None), missing);
+        assert_eq!(valid.rtmps_port, Some(1936));
+    }
+
+    #[test]
     fn pods_are_replaced_for_what_concerns_them_only() {
         let hash = |spec: &str| valid(spec).expect("valid").pod.inputs_hash();
         let plain = hash("{image: i}");
@@ -334,6 +479,7 @@ mod tests {
             "{image: i, drain: {deadlineSeconds: 60}}",
             "{image: i, protocols: {hls: {targetSeconds: 2}}}",
             "{image: i, expose: {service: {type: NodePort}}}",
+            "{image: i, expose: {proxyProtocol: false, trustedProxies: []}}",
             "{image: i, networkPolicy: {enabled: false}}",
         ] {
             assert_eq!(hash(same), plain, "{same}");
@@ -345,6 +491,9 @@ mod tests {
             "{image: i, resources: {limits: {memory: 1Gi}}}",
             "{image: i, scheduling: {nodeSelector: {a: b}}}",
             "{image: i, podOverrides: {labels: {a: b}}}",
+            "{image: i, expose: {tls: {secretName: t}}}",
+            "{image: i, expose: {trustedProxies: [10.0.0.7]}}",
+            "{image: i, expose: {trustedProxies: [10.0.0.7], proxyProtocol: true}}",
         ] {
             assert_ne!(hash(other), plain, "{other}");
         }

@@ -307,7 +307,7 @@ mod tests {
         assert_eq!(puts.known(&key, &What::of("another", &put)), None);
         let other_key = PublishKey::parse("room_r_key_b").expect("a key");
         for spec in [
-            json!({"playback": {"public": true}}),
+            json!({"playback": "public"}),
             json!({"onConflict": "takeover"}),
         ] {
             let other = desired::put(&room("r", json!({}), spec), &stream_key);

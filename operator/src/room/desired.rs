@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use isocast_admin::{OnConflict, Playback, PublishKey, PutRoom, RoomId, RoomLimits};
-use isocast_crds::{LiveRoom, OnConflict as SpecOnConflict};
+use isocast_crds::{LiveRoom, OnConflict as SpecOnConflict, Playback as SpecPlayback};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ObjectMeta;
@@ -47,10 +47,10 @@ pub(super) fn desired(room: &LiveRoom, checked: &Checked) -> Wanted {
 
 pub(super) fn put(room: &LiveRoom, key: &PublishKey) -> PutRoom {
     PutRoom {
-        playback: if is_public(room) {
-            Playback::Public
-        } else {
-            Playback::Private
+        playback: match room.spec.playback.unwrap_or_default() {
+            SpecPlayback::Public => Playback::Public,
+            SpecPlayback::Signed => Playback::Signed,
+            SpecPlayback::Private => Playback::Private,
         },
         on_conflict: match room.spec.on_conflict.unwrap_or_default() {
             SpecOnConflict::Refuse => OnConflict::Refuse,
@@ -62,10 +62,7 @@ pub(super) fn put(room: &LiveRoom, key: &PublishKey) -> PutRoom {
 }
 
 pub(super) fn is_public(room: &LiveRoom) -> bool {
-    let playback = room.spec.playback.as_ref();
-    playback
-        .and_then(|playback| playback.public)
-        .unwrap_or_default()
+    room.spec.playback == Some(SpecPlayback::Public)
 }
 
 /// The Secret of a generated key. It goes with its LiveRoom.
@@ -106,17 +103,17 @@ mod tests {
     }
 
     #[test]
-    fn what_the_spec_leaves_out_is_private_and_refuses() {
+    fn what_the_spec_leaves_out_is_signed_and_refuses() {
         for (spec, playback, on_conflict) in [
-            (json!({}), "private", "refuse"),
-            (json!({"playback": {}}), "private", "refuse"),
+            (json!({}), "signed", "refuse"),
+            (json!({"playback": "signed"}), "signed", "refuse"),
             (
-                json!({"playback": {"public": false}, "onConflict": "refuse"}),
+                json!({"playback": "private", "onConflict": "refuse"}),
                 "private",
                 "refuse",
             ),
             (
-                json!({"playback": {"public": true}, "onConflict": "takeover"}),
+                json!({"playback": "public", "onConflict": "takeover"}),
                 "public",
                 "takeover",
             ),

@@ -236,6 +236,7 @@ fn urls(room: &LiveRoom, cluster: &LiveCluster, id: &RoomId) -> Option<RoomUrls>
     let http = |path: String| Some(format!("{}{path}", http?));
     let told = RoomUrls {
         publish: rtmp.cloned(),
+        publish_tls: urls.rtmps.clone(),
         // The page plays HLS and FLV.
         page: http(format!("/watch/{id}")).filter(|_| plays("hls") || plays("flv")),
         hls: http(format!("/hls/{stream}/index.m3u8")).filter(|_| plays("hls")),
@@ -304,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_room_that_is_served_and_live_says_so() {
-        let room = room("r", json!({}), json!({"playback": {"public": true}}));
+        let room = room("r", json!({}), json!({"playback": "public"}));
         let since = Live::Since {
             node: "c-0".into(),
             since_ms: 1_767_225_600_123,
@@ -459,26 +460,27 @@ mod tests {
 
     #[test]
     fn urls_are_those_that_work() {
-        for (public, protocols, expected) in [
-            (false, json!(["rtmp", "hls", "flv"]), json!({})),
+        for (playback, protocols, expected) in [
+            ("private", json!(["rtmp", "hls", "flv"]), json!({})),
+            ("signed", json!(["rtmp", "hls", "flv"]), json!({})),
             (
-                true,
+                "public",
                 json!(["hls"]),
                 json!({"page": "h/watch/r", "hls": "h/hls/room_r/index.m3u8"}),
             ),
             (
-                true,
+                "public",
                 json!(["flv"]),
                 json!({"page": "h/watch/r", "flv": "h/flv/room_r.flv"}),
             ),
             (
-                true,
+                "public",
                 json!(["rtmp"]),
                 json!({"rtmp": "rtmp://x/live/room_r"}),
             ),
-            (true, json!([]), json!({})),
+            ("public", json!([]), json!({})),
         ] {
-            let room = room("r", json!({}), json!({"playback": {"public": public}}));
+            let room = room("r", json!({}), json!({"playback": playback}));
             let mut cluster = cluster(json!({}));
             let status: Value = json!({
                 "urls": {"rtmp": "rtmp://x/live", "http": "h"}, "effective": {"protocols": protocols},
@@ -491,7 +493,7 @@ mod tests {
             assert_eq!(
                 to_value(urls).expect("JSON"),
                 expected,
-                "{public} {protocols}"
+                "{playback} {protocols}"
             );
             cluster.status = None;
             assert_eq!(super::urls(&room, &cluster, &id), None);

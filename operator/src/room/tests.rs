@@ -213,7 +213,7 @@ fn own(secret: &str) -> Value {
 #[tokio::test(start_paused = true)]
 async fn a_new_room_gets_a_key_a_place_on_the_node_and_a_status_and_then_nothing_is_written() {
     let mut world = World::new().await;
-    world.create("r", json!({}), json!({"playback": {"public": true}}));
+    world.create("r", json!({}), json!({"playback": "public"}));
     world.reconcile("r").await;
     assert_eq!(world.writes(), ["PATCH r", "POST secrets", "PATCH status"]);
     assert_eq!(world.condition("r", "Ready"), "True Serving");

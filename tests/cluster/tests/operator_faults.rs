@@ -136,7 +136,7 @@ impl Show {
     }
 
     fn make_room(&self, name: &str) {
-        let spec = json!({"clusterRef": {"name": "live"}, "playback": {"public": true}});
+        let spec = json!({"clusterRef": {"name": "live"}, "playback": "public"});
         let _ = self
             .namespace
             .make("liverooms", name, &json!({"spec": spec}));

@@ -13,6 +13,8 @@ pub(super) const DATA_DIR: &str = "/data";
 pub(super) const CONFIG_DIR: &str = "/etc/isocast";
 pub(super) const ADMIN_TOKEN_DIR: &str = "/run/secrets/isocast/admin";
 pub(super) const API_TOKEN_DIR: &str = "/run/secrets/isocast/api";
+pub(super) const SIGNING_DIR: &str = "/run/secrets/isocast/signing";
+pub(super) const TLS_DIR: &str = "/run/secrets/isocast/tls";
 
 /// For so long after the word to stop a node goes on as before: endpoints are withdrawn meanwhile.
 const DRAIN_DELAY_S: i32 = 5;
@@ -35,7 +37,7 @@ fn config(valid: &Valid) -> String {
         hls["target_ms"] = json!(on.target_s * 1000);
         hls["window_segments"] = json!(on.window_segments);
     }
-    let config = json!({
+    let mut config = json!({
         "data_dir": DATA_DIR,
         "node": {
             "shutdown_deadline_s": valid.pod.drain_deadline_s,
@@ -53,5 +55,14 @@ fn config(valid: &Valid) -> String {
         "hls": hls,
         "log": {"format": "json"},
     });
+    if let Some(proxies) = &valid.pod.proxies {
+        config["proxies"] = json!({
+            "trusted": proxies.trusted,
+            "protocol_v2": proxies.protocol_v2,
+        });
+    }
+    if let Some(url) = &valid.pod.http_url {
+        config["public"] = json!({"http_url": url});
+    }
     toml::to_string(&config).expect("tables of numbers, words and truths are TOML")
 }

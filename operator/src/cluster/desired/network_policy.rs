@@ -9,15 +9,19 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::super::validate::Valid;
 use super::Home;
-use crate::names::{HTTP_PORT, INTERNAL_PORT, RTMP_PORT};
+use crate::names::{HTTP_PORT, HTTPS_PORT, INTERNAL_PORT, RTMP_PORT, RTMPS_PORT};
 
 /// Everyone may publish and watch; the internal port is for the operator and who reads metrics.
 pub(super) fn network_policy(valid: &Valid, home: &Home) -> Option<NetworkPolicy> {
     let metrics_from = valid.metrics_from.as_ref()?;
     let insiders = std::iter::once(&home.namespace).chain(metrics_from);
+    let mut ports = vec![port(RTMP_PORT), port(HTTP_PORT)];
+    if valid.pod.tls_secret.is_some() {
+        ports.extend([port(RTMPS_PORT), port(HTTPS_PORT)]);
+    }
     let public = NetworkPolicyIngressRule {
         from: None,
-        ports: Some(vec![port(RTMP_PORT), port(HTTP_PORT)]),
+        ports: Some(ports),
     };
     let internal = NetworkPolicyIngressRule {
         from: Some(

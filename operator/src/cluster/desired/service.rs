@@ -2,13 +2,18 @@ use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::super::validate::Valid;
-use crate::names::{HTTP_PORT, INTERNAL_PORT, RTMP_PORT};
+use crate::names::{HTTP_PORT, HTTPS_PORT, INTERNAL_PORT, RTMP_PORT};
 
 pub(super) fn services(valid: &Valid) -> [Service; 3] {
+    let (mut rtmp, mut http) = (vec![port("rtmp", RTMP_PORT)], vec![port("http", HTTP_PORT)]);
+    if let Some(rtmps_port) = valid.rtmps_port {
+        rtmp.push(port("rtmps", rtmps_port));
+        http.push(port("https", HTTPS_PORT));
+    }
     [
         nodes(valid),
-        client(valid, valid.names.rtmp(), port("rtmp", RTMP_PORT)),
-        client(valid, valid.names.http(), port("http", HTTP_PORT)),
+        client(valid, valid.names.rtmp(), rtmp),
+        client(valid, valid.names.http(), http),
     ]
 }
 
@@ -33,7 +38,7 @@ fn nodes(valid: &Valid) -> Service {
 }
 
 /// What publishers or viewers connect to.
-fn client(valid: &Valid, name: String, port: ServicePort) -> Service {
+fn client(valid: &Valid, name: String, ports: Vec<ServicePort>) -> Service {
     let mut metadata = valid.names.metadata(name, &valid.owner);
     let annotations = &valid.service.annotations;
     metadata.annotations = (!annotations.is_empty()).then(|| annotations.clone());
@@ -45,7 +50,7 @@ fn client(valid: &Valid, name: String, port: ServicePort) -> Service {
                 .traffic_policy()
                 .map(|policy| policy.as_str().to_owned()),
             selector: Some(valid.names.selector()),
-            ports: Some(vec![port]),
+            ports: Some(ports),
             ..ServiceSpec::default()
         }),
         status: None,

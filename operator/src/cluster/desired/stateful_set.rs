@@ -18,8 +18,12 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::super::tokens::Tokens;
 use super::super::validate::{Pod, Valid};
-use super::config_map::{ADMIN_TOKEN_DIR, API_TOKEN_DIR, CONFIG_DIR, DATA_DIR};
-use crate::names::{CONTAINER, HTTP_PORT, INPUTS, INTERNAL_PORT, RTMP_PORT, TOKENS, USER};
+use super::config_map::{
+    ADMIN_TOKEN_DIR, API_TOKEN_DIR, CONFIG_DIR, DATA_DIR, SIGNING_DIR, TLS_DIR,
+};
+use crate::names::{
+    CONTAINER, HTTP_PORT, HTTPS_PORT, INPUTS, INTERNAL_PORT, RTMP_PORT, RTMPS_PORT, TOKENS, USER,
+};
 
 /// The node ends by itself within its drain deadline; only one that hangs needs these.
 const KILL_AFTER_DEADLINE_S: i64 = 15;
@@ -30,6 +34,8 @@ const DATA: &str = "data";
 const CONFIG: &str = "config";
 const ADMIN_TOKEN: &str = "admin-token";
 const API_TOKEN: &str = "api-token";
+const SIGNING: &str = "signing";
+const TLS: &str = "tls";
 
 /// Pods go when the operator lets them go (`OnDelete`), and none waits for another (`Parallel`).
 pub(super) fn stateful_set(valid: &Valid, tokens: &Tokens) -> StatefulSet {
@@ -116,11 +122,23 @@ fn pod(valid: &Valid) -> PodSpec {
 }
 
 fn container(pod: &Pod) -> Container {
-    let ports = [
+    let mut ports = vec![
         ("rtmp", RTMP_PORT),
         ("http", HTTP_PORT),
         ("internal", INTERNAL_PORT),
     ];
+    let mut mounts = vec![
+        mount(DATA, DATA_DIR, false),
+        mount(CONFIG, CONFIG_DIR, true),
+        mount(ADMIN_TOKEN, ADMIN_TOKEN_DIR, true),
+        mount(API_TOKEN, API_TOKEN_DIR, true),
+        mount(SIGNING, SIGNING_DIR, true),
+    ];
+    if pod.tls_secret.is_some() {
+        ports.extend([("rtmps", RTMPS_PORT), ("https", HTTPS_PORT)]);
+        mounts.push(mount(TLS, TLS_DIR, true));
+    }
+    let ports = ports.into_iter();
     Container {
         name: CONTAINER.to_owned(),
         image: Some(pod.image.clone()),
@@ -133,7 +151,7 @@ fn container(pod: &Pod) -> Container {
         ports: Some(
             ports
                 .map(|(name, number)| container_port(name, number))
-                .into(),
+                .collect(),
         ),
         resources: Some(resources(pod)),
         // The API server's view of a node that ends early is the last lines it logged.
@@ -162,17 +180,13 @@ fn container(pod: &Pod) -> Container {
             }),
             ..SecurityContext::default()
         }),
-        volume_mounts: Some(vec![
-            mount(DATA, DATA_DIR, false),
-            mount(CONFIG, CONFIG_DIR, true),
-            mount(ADMIN_TOKEN, ADMIN_TOKEN_DIR, true),
-            mount(API_TOKEN, API_TOKEN_DIR, true),
-        ]),
+        volume_mounts: Some(mounts),
         ..Container::default()
     }
 }
 
-/// The node is called like its pod.
+/// The node is called like its pod. Files that are mounted are named here and not in its
+/// configuration, which a pod of before, without these mounts, reads as well.
 fn env(pod: &Pod) -> Vec<EnvVar> {
     let name = EnvVar {
         name: "ISOCAST__NODE__ID".to_owned(),
@@ -185,12 +199,28 @@ fn env(pod: &Pod) -> Vec<EnvVar> {
         }),
         value: None,
     };
-    let given = pod.overrides.env.iter().map(|env| EnvVar {
-        name: env.name.clone(),
-        value: Some(env.value.clone()),
+    let mut files = vec![
+        ("ISOCAST__PLAY__SECRET_FILE", format!("{SIGNING_DIR}/play")),
+        (
+            "ISOCAST__PUBLISH__SECRET_FILE",
+            format!("{SIGNING_DIR}/publish"),
+        ),
+    ];
+    if pod.tls_secret.is_some() {
+        files.push(("ISOCAST__TLS__CERT_FILE", format!("{TLS_DIR}/tls.crt")));
+        files.push(("ISOCAST__TLS__KEY_FILE", format!("{TLS_DIR}/tls.key")));
+    }
+    let files = files
+        .into_iter()
+        .map(|(name, path)| (name.to_owned(), path));
+    let given = pod.overrides.env.iter();
+    let given = given.map(|env| (env.name.clone(), env.value.clone()));
+    let values = files.chain(given).map(|(name, value)| EnvVar {
+        name,
+        value: Some(value),
         value_from: None,
     });
-    std::iter::once(name).chain(given).collect()
+    std::iter::once(name).chain(values).collect()
 }
 
 fn container_port(name: &str, number: u16) -> ContainerPort {
@@ -292,7 +322,11 @@ fn volumes(valid: &Valid) -> Vec<Volume> {
         config,
         secret(ADMIN_TOKEN, valid.names.admin_token()),
         secret(API_TOKEN, valid.names.api_token()),
+        secret(SIGNING, valid.names.signing()),
     ];
+    if let Some(name) = &valid.pod.tls_secret {
+        volumes.push(secret(TLS, name.clone()));
+    }
     if valid.volume.is_none() {
         volumes.insert(0, data);
     }

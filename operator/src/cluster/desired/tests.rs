@@ -25,11 +25,7 @@ fn spec(name: &str) -> String {
 
 fn objects(name: &str, token: fn(Secret<String>) -> Token) -> Vec<Object> {
     let valid = Valid::of(&cluster(&spec(name))).expect("valid");
-    let token = |text: &str| token(Secret::new(text.to_owned()));
-    let tokens = Tokens {
-        admin: token("isocast_admin-of-the-test"),
-        api: token("isocast_api-of-the-test"),
-    };
+    let tokens = Tokens::of_a_test(token, "of-the-test");
     desired(
         &valid,
         &tokens,
@@ -99,7 +95,7 @@ fn tokens_that_are_there_are_not_written_again() {
             .iter()
             .filter(|object| object.kind == Kind::Secret)
             .count(),
-        2
+        3
     );
     assert!(
         objects("minimal", Token::Found)

@@ -14,7 +14,7 @@ fn a_retained_room_stays_with_its_key() {
     let namespace = &stage.namespace;
     stage.live_room(
         "talk",
-        json!({"deletionPolicy": "retain", "playback": {"public": true}}),
+        json!({"deletionPolicy": "retain", "playback": "public"}),
     );
     stage.ready_room("talk");
     let key = stage.secret("talk-stream-key", "stream-key");

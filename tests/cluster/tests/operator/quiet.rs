@@ -14,7 +14,7 @@ fn what_is_settled_is_not_written_to() {
     stage.live_cluster("live", json!({"expose": {"ingress": {"host": "tv.example.com"}}, "resources": {"limits": {"memory": "1024Mi", "cpu": "0.5"}}}));
     stage.ready_cluster("live");
     for name in ["one", "two", "three"] {
-        stage.live_room(name, json!({"playback": {"public": true}}));
+        stage.live_room(name, json!({"playback": "public"}));
         stage.ready_room(name);
     }
     stage.namespace.until("told", PATIENCE_S, LIVE, |cluster| {

@@ -13,7 +13,7 @@ fn a_live_room_gets_a_key_is_published_to_and_goes() {
     let stage = with_cluster("generate");
     let namespace = &stage.namespace;
     let began = Instant::now();
-    stage.live_room("talk", json!({"playback": {"public": true}}));
+    stage.live_room("talk", json!({"playback": "public"}));
     let ready = stage.ready_room("talk");
     println!(
         "ready {:.2} s after it was made",
@@ -139,7 +139,7 @@ fn a_change_of_the_spec_is_in_force_and_a_lie_in_the_status_is_put_right() {
     namespace.patch(
         "liverooms",
         "talk",
-        &json!({"spec": {"playback": {"public": true}}}),
+        &json!({"spec": {"playback": "public"}}),
     );
     live(200);
     let good = namespace.until("public", TOLD_S, TALK, |room| {
