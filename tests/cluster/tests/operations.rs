@@ -1,12 +1,15 @@
 //! What people do to a server that runs, and what goes wrong: with real pods, seen from outside.
 
+use std::process::Command;
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use isocast_cluster::{Condition, Lab, Namespace, PATIENCE_S, reached, url, wait_for_objects};
-use isocast_harness::{Peer, Reply, http, repository, wait};
+use isocast_harness::{
+    Clip, Ffmpeg, Peer, Reply, Scratch, Signal, http, repository, run, tool, wait,
+};
 use isocast_media::rtmp::CallerEvent;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const CLUSTER: &str = "livecluster/live";
 
@@ -226,4 +229,142 @@ fn a_machine_is_drained_and_the_room_is_served_from_the_other() {
         publishes(reached(&url(&room, "publish")), &key).then_some(())
     });
     assert!(publishing.is_some());
+}
+
+#[test]
+fn a_certificate_makes_rtmps_and_is_renewed_while_a_stream_goes_on() {
+    let secure = server("secure", "");
+    secure.apply(
+        "{apiVersion: isocast.dev/v1alpha1, kind: LiveRoom, metadata: {name: show}, \
+         spec: {clusterRef: {name: live}}}",
+    );
+    secure.wait_until_ready("liveroom/show");
+    let pod = secure.pod_identity("live-0");
+    change(
+        &secure,
+        r#"{"expose": {"tls": {"secretName": "live-tls"}}}"#,
+    );
+    let message = secure.wait_for_reason(CLUSTER, "Ready", "InvalidSpec");
+    assert!(message.contains("live-tls"), "{message}");
+    assert_eq!(secure.pod_identity("live-0"), pod, "the pod was replaced");
+
+    let scratch = Scratch::new("certificates");
+    let first = certificate(&scratch, "first");
+    another_pod(&secure, || put_certificate(&secure, &first));
+    let is = secure.wait_until_ready(CLUSTER);
+    let rtmps = url(&is, "rtmps");
+    let server = reached(&rtmps);
+    assert_eq!(presented(server), first.fingerprint);
+
+    let key = secure.secret("show-stream-key", "stream-key");
+    let clip = Clip::AudioVideo.path();
+    let log = scratch.file("publish.log");
+    let mut encoder = Ffmpeg::debian().publish_forever(&clip, &format!("{rtmps}/{key}"), &log);
+    secure.wait_for("a live room", PATIENCE_S, &["liveroom/show"], |room| {
+        Condition::of(room, "Live").status == "True"
+    });
+    is_watched_by_a_signed_link_only(&secure, reached(&url(&is, "http")));
+
+    let pod = secure.pod_identity("live-0");
+    let second = certificate(&scratch, "second");
+    let began = Instant::now();
+    put_certificate(&secure, &second);
+    wait::until("the renewed certificate", PATIENCE_S, || {
+        (presented(server) == second.fingerprint).then_some(())
+    });
+    println!(
+        "a renewed certificate is in force after {:?}",
+        began.elapsed()
+    );
+    assert!(encoder.is_running(), "{}", encoder.log());
+    assert_eq!(secure.pod_identity("live-0"), pod, "the pod was replaced");
+    encoder.signal(Signal::TERM);
+    encoder.wait(PATIENCE_S);
+}
+
+fn is_watched_by_a_signed_link_only(namespace: &Namespace, http: std::net::SocketAddr) {
+    let unsigned = http::get(http, "/hls/room_show/index.m3u8");
+    assert_eq!(unsigned.status, 403, "{}", unsigned.text());
+    let bearer = format!("Bearer {}", namespace.secret("live-api-token", "token"));
+    let headers = [("Authorization", &*bearer)];
+    let link = http::request(
+        http,
+        "GET",
+        "/api/v1/rooms/show/live/play-url",
+        &headers,
+        b"",
+    );
+    assert_eq!(link.status, 200, "{}", link.text());
+    let link = link.json();
+    let path = link["hls_url"]
+        .as_str()
+        .and_then(|url| url.find("/v/").map(|at| &url[at..]));
+    let path = path.unwrap_or_else(|| panic!("no signed link in {link}"));
+    wait::until("the signed playlist", PATIENCE_S, || {
+        (http::get(http, path).status == 200).then_some(())
+    });
+}
+
+struct Certificate {
+    files: [String; 2],
+    fingerprint: String,
+}
+
+/// A certificate of its own authority, and its key.
+fn certificate(scratch: &Scratch, name: &str) -> Certificate {
+    let files = ["crt", "key"].map(|end| scratch.file(&format!("{name}.{end}")));
+    let files = files.map(|file| file.to_string_lossy().into_owned());
+    let [certificate, key] = &files;
+    let made = run(Command::new(tool("openssl")).args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=live.example.com",
+        "-keyout",
+        key,
+        "-out",
+        certificate,
+    ]));
+    assert_eq!(made.code, Some(0), "{}", made.err);
+    let shown = run(Command::new(tool("openssl")).args([
+        "x509",
+        "-in",
+        certificate,
+        "-noout",
+        "-fingerprint",
+        "-sha256",
+    ]));
+    Certificate {
+        fingerprint: shown.out.trim().to_owned(),
+        files,
+    }
+}
+
+/// Puts it in the Secret `live-tls`, as `kubectl create secret tls` does.
+fn put_certificate(namespace: &Namespace, certificate: &Certificate) {
+    let [crt, key] = certificate.files.each_ref().map(|file| {
+        let text = std::fs::read_to_string(file).expect("openssl wrote it");
+        Value::String(text)
+    });
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+        "metadata": {"name": "live-tls"}, "stringData": {"tls.crt": crt, "tls.key": key},
+    });
+    namespace.apply(&secret.to_string());
+}
+
+/// The fingerprint of the certificate that is shown to newcomers.
+fn presented(server: std::net::SocketAddr) -> String {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!(
+        "openssl s_client -connect {server} </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256"
+    )]);
+    run(&mut shell).out.trim().to_owned()
 }
