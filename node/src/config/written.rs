@@ -86,7 +86,11 @@ impl fmt::Display for Written {
             Self::Integer(Some(number)) => write!(f, "{number}"),
             Self::Integer(None) => f.write_str("this number"),
             Self::Boolean(value) => write!(f, "{value}"),
-            Self::Text(text) => write!(f, "{:?}", short(text)),
+            // Behind the scheme there may be a password or a token.
+            Self::Text(text) => match text.split_once("://") {
+                Some((scheme, _)) => write!(f, "{:?}", short(scheme) + "://…"),
+                None => write!(f, "{:?}", short(text)),
+            },
             Self::List(_) => f.write_str("a list"),
             Self::Other(form) => f.write_str(form),
         }
