@@ -54,6 +54,8 @@ pub(crate) struct App {
     /// The same for HTTP.
     pub http_address: SocketAddr,
     pub stop: Stop,
+    /// What is awaited before this node ends.
+    pub tasks: TaskTracker,
 }
 
 impl App {
@@ -109,8 +111,8 @@ impl App {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub IpAddr);
 
-/// Cancelled to end the connection that a request came by, also while it waits for the other side
-/// to take something. Requests that come by one connection share it.
+/// Cancelled to send away who asked, also while they take nothing: over HTTP/1 that ends the
+/// connection, over HTTP/2 the one answer, for others share the connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hangup(pub CancellationToken);
 

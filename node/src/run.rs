@@ -116,6 +116,7 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
         stop,
         webhooks,
         restreams,
+        tasks: tasks.clone(),
         config,
     });
     lock.announce(&listeners.node_file()?)?;

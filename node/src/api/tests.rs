@@ -111,6 +111,7 @@ impl Node {
             rtmp_address: "0.0.0.0:1935".parse().unwrap(),
             http_address: listener.local_addr().unwrap(),
             stop,
+            tasks: tasks.clone(),
             config,
         });
         let serve = |listener: TcpListener, router, is_public| {

@@ -1,6 +1,7 @@
 //! Frames as FLV, over HTTP and over WebSocket, the same bytes for every viewer.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -8,12 +9,13 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Extension, Path, Query, State};
-use axum::http::{HeaderName, header};
+use axum::http::{HeaderName, Version, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt, stream};
 use isocast_media::{Frame, Kind, Track, flv};
 use serde::Deserialize;
+use tokio::sync::mpsc;
 
 use super::{Credential, Outflow, joinable};
 use crate::app::{App, Hangup};
@@ -58,22 +60,62 @@ pub(crate) async fn over_http(
     credential: Credential,
     Path(File { file }): Path<File>,
     asked: MaybeAsked,
+    version: Version,
 ) -> Result<Response, Refusal> {
     let tracks = Asked::tracks(asked)?;
     let stream = named(&app, &file, &credential).await?;
     let subscriber = stream.subscribe_from(Protocol::HttpFlv, hangup.0);
     let viewing = Viewing::start(&app, Protocol::HttpFlv, subscriber.with(tracks));
-    let pieces = stream::unfold(viewing, |mut viewing| async {
-        let piece = viewing.next_piece().await?;
-        Some((Ok::<_, std::convert::Infallible>(piece), viewing))
-    });
+    let body = match version {
+        Version::HTTP_2 => beside_others(viewing),
+        _ => alone(viewing),
+    };
     let headers = [
         (header::CONTENT_TYPE, CONTENT_TYPE.to_owned()),
         (header::CACHE_CONTROL, "no-store".to_owned()),
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*".to_owned()),
         (X_PUBLISHER_NODE, app.node_id.clone()),
     ];
-    Ok((headers, Body::from_stream(pieces)).into_response())
+    Ok((headers, body).into_response())
+}
+
+/// Has the connection to itself: who takes nothing loses it.
+fn alone(viewing: Viewing) -> Body {
+    Body::from_stream(stream::unfold(viewing, |mut viewing| async {
+        let piece = viewing.next_piece().await?;
+        Some((Ok::<_, Infallible>(piece), viewing))
+    }))
+}
+
+/// Shares the connection with others, who stay when this viewer is sent away. Whatever waits for
+/// its window to open is not asked then, so the viewer is not part of it; what stays are two
+/// pieces.
+fn beside_others(viewing: Viewing) -> Body {
+    const PIECES_MAX: usize = 2;
+    let (to, pieces) = mpsc::channel(PIECES_MAX);
+    let tasks = viewing.app.tasks.clone();
+    tasks.spawn(send_pieces(viewing, to));
+    Body::from_stream(stream::unfold(pieces, |mut pieces| async {
+        let piece = pieces.recv().await?;
+        Some((Ok::<_, Infallible>(piece), pieces))
+    }))
+}
+
+async fn send_pieces(mut viewing: Viewing, to: mpsc::Sender<Bytes>) {
+    let hangup = viewing.subscriber.hangup();
+    loop {
+        let piece = tokio::select! {
+            piece = viewing.next_piece() => piece,
+            () = to.closed() => return,
+        };
+        let Some(piece) = piece else { return };
+        tokio::select! {
+            sent = to.send(piece) => if sent.is_err() {
+                return;
+            },
+            () = hangup.cancelled() => return,
+        }
+    }
 }
 
 /// `GET /ws/room_<id>.flv`, upgraded to a WebSocket: FLV in binary messages.

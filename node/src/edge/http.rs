@@ -29,8 +29,7 @@ const HTTP2_WINDOW_BYTES: u32 = 64 << 10;
 const HTTP2_PENDING_RESETS_MAX: usize = 20;
 const HTTP2_PING_EVERY: Duration = Duration::from_secs(30);
 const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// A peer that takes nothing, yet answers pings, may keep what it was about to get in memory for
-/// no longer than this.
+/// After so long a connection takes no more requests.
 const HTTP2_AGE_MAX: Duration = Duration::from_secs(3600);
 /// Once asked to close, a connection may finish what it sends within this time.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -104,7 +103,7 @@ async fn converse(
     let io = TokioIo::new(socket);
     let router = TowerToHyperService::new(router);
     let hangup = Hangup::default();
-    let of_requests = hangup.clone();
+    let of_connection = (version == Version::Http1).then(|| hangup.clone());
     let asked = Arc::clone(app);
     let service = service_fn(move |mut request: Request<Incoming>| {
         // A connection of a proxy has a client for each request.
@@ -114,7 +113,9 @@ async fn converse(
             client.address
         });
         request.extensions_mut().insert(Peer(peer));
-        request.extensions_mut().insert(of_requests.clone());
+        request
+            .extensions_mut()
+            .insert(of_connection.clone().unwrap_or_default());
         request.extensions_mut().insert(local);
         router.call(request)
     });
@@ -151,10 +152,17 @@ async fn converse(
             let mut connection = std::pin::pin!(connection);
             tokio::select! {
                 _ = connection.as_mut() => return,
-                () = app.stop.closing() => connection.as_mut().graceful_shutdown(),
-                () = hangup.0.cancelled() => connection.as_mut().graceful_shutdown(),
-                () = sleep(HTTP2_AGE_MAX) => connection.as_mut().graceful_shutdown(),
+                () = app.stop.closing() => {}
+                () = sleep(HTTP2_AGE_MAX) => {
+                    // What has begun goes on: it may be a viewer's video.
+                    connection.as_mut().graceful_shutdown();
+                    tokio::select! {
+                        _ = connection.as_mut() => return,
+                        () = app.stop.closing() => {}
+                    }
+                }
             }
+            connection.as_mut().graceful_shutdown();
             let _ = tokio::time::timeout(FAREWELL, connection).await;
         }
     }
@@ -162,12 +170,15 @@ async fn converse(
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use http_body_util::BodyExt;
+    use isocast_media::{Codec, Frame, Kind, MediaMs};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 
     use super::super::{Caps, tests};
     use super::*;
-    use crate::api::tests::Node;
+    use crate::api::tests::{Node, publish};
     use crate::config::Config;
     use crate::rooms::memory::Memory;
 
@@ -274,6 +285,72 @@ mod tests {
         let mut header = [0; 9];
         tcp.read_exact(&mut header).await.unwrap();
         assert_eq!(header[3], 4, "the answer begins with SETTINGS");
+    }
+
+    #[tokio::test]
+    async fn a_viewer_that_takes_nothing_goes_and_the_others_of_its_connection_stay() {
+        let node = Node::start().await;
+        let (publisher, stream) = publish(&node);
+        let io = TokioIo::new(node.connect().await);
+        let mut client = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+        // One that closes leaves room for the other.
+        let client = client
+            .initial_connection_window_size(64 << 20)
+            .initial_stream_window_size(64 << 10);
+        let (mut requests, connection) = client.handshake(io).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let mut ask = async || {
+            let request = Request::get(format!("http://{}/flv/room_open.flv", node.address));
+            let request = request.body(http_body_util::Empty::<Bytes>::new()).unwrap();
+            requests.send_request(request).await.unwrap()
+        };
+        let (closed, mut open) = (ask().await, ask().await);
+        assert!(closed.status().is_success() && open.status().is_success());
+        let read = async |body: &mut Incoming, bytes_min: usize| {
+            let mut read = 0;
+            while read < bytes_min {
+                let frame = body.frame().await.expect("it goes on").unwrap();
+                read += frame.into_data().map(|data| data.len()).unwrap_or_default();
+            }
+        };
+        const FRAME_BYTES: usize = 64 << 10;
+        let mut sent = 0;
+        let mut send = |frames: usize| {
+            for _ in 0..frames {
+                sent += 1;
+                publisher
+                    .push(sound(sent, FRAME_BYTES), std::time::Instant::now())
+                    .unwrap();
+            }
+        };
+        send(16);
+        read(open.body_mut(), 16 * FRAME_BYTES).await;
+        assert_eq!(stream.viewers().total(), 2);
+        // As if a minute had passed in which only one of them came for more.
+        let later = std::time::Instant::now() + Duration::from_secs(60);
+        let gone = node
+            .app
+            .hub
+            .send_away_stalled(later, Duration::from_secs(30));
+        assert_eq!(gone, 1);
+        send(8);
+        read(open.body_mut(), 8 * FRAME_BYTES).await;
+        while stream.viewers().total() > 1 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!connection.is_finished());
+        drop(closed);
+    }
+
+    fn sound(number: i64, bytes: usize) -> Frame {
+        Frame {
+            codec: Codec::Aac,
+            track_id: 0,
+            kind: Kind::Media { key: true },
+            dts: MediaMs(number * 20),
+            pts_offset_ms: 0,
+            data: Bytes::from(vec![0; bytes]),
+        }
     }
 
     #[tokio::test]
