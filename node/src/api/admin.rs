@@ -9,7 +9,8 @@ use axum::http::StatusCode;
 use isocast_admin::{NodeIs, PutRoom, RoomIs};
 
 use super::auth::Admin;
-use super::rooms::{apply, refusal, room_id, unreadable};
+use super::body::unreadable;
+use super::rooms::{apply, refusal, room_id};
 use crate::app::App;
 use crate::error::Refusal;
 use crate::hub::unix_now;

@@ -2,6 +2,7 @@
 
 mod admin;
 mod auth;
+mod body;
 mod health;
 mod kick;
 mod live;

@@ -15,7 +15,8 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::auth::Operator;
-use super::rooms::{refusal, room_id, unreadable};
+use super::body::unreadable;
+use super::rooms::{refusal, room_id};
 use crate::app::App;
 use crate::data::Secret;
 use crate::error::Refusal;

@@ -8,6 +8,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 
 use super::auth::Operator;
+use super::body::unreadable;
 use super::wire;
 use crate::app::App;
 use crate::error::Refusal;
@@ -146,13 +147,6 @@ pub(super) async fn rotate_key(
     }
     tracing::info!(room = %id, "publish key replaced");
     Ok(Json(wire::RotatedKey { stream_key }))
-}
-
-pub(super) fn unreadable(error: JsonRejection) -> Refusal {
-    match error.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Refusal::BodyTooLarge,
-        _ => Refusal::BadRequest(error.body_text()),
-    }
 }
 
 /// What is no id names no room.
