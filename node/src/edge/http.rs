@@ -1,6 +1,9 @@
 //! HTTP connections: HTTP/1.1 and HTTP/2 on one port, with a deadline for every request head.
 
+mod fault;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -9,7 +12,7 @@ use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::forwarded::Client;
 use super::{Socket, Tcp};
@@ -105,7 +108,10 @@ async fn converse(
     let hangup = Hangup::default();
     let of_connection = (version == Version::Http1).then(|| hangup.clone());
     let asked = Arc::clone(app);
+    let ends = Ends::of(app);
+    let has_asked = Arc::clone(&ends.has_asked);
     let service = service_fn(move |mut request: Request<Incoming>| {
+        has_asked.store(true, Ordering::Relaxed);
         // A connection of a proxy has a client for each request.
         let peer = client.of_request(request.headers(), |ip| asked.config.proxies.trusts(ip));
         let peer = peer.unwrap_or_else(|_| {
@@ -131,11 +137,13 @@ async fn converse(
                 .with_upgrades();
             let mut connection = std::pin::pin!(connection);
             tokio::select! {
-                _ = connection.as_mut() => return,
+                end = connection.as_mut() => return ends.count(end),
                 () = app.stop.closing() => connection.as_mut().graceful_shutdown(),
                 () = hangup.0.cancelled() => connection.as_mut().graceful_shutdown(),
             }
-            let _ = tokio::time::timeout(FAREWELL, connection).await;
+            if let Ok(end) = timeout(FAREWELL, connection).await {
+                ends.count(end);
+            }
         }
         Version::Http2 => {
             let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
@@ -151,19 +159,48 @@ async fn converse(
                 .serve_connection(io, service);
             let mut connection = std::pin::pin!(connection);
             tokio::select! {
-                _ = connection.as_mut() => return,
+                end = connection.as_mut() => return ends.count(end),
                 () = app.stop.closing() => {}
                 () = sleep(HTTP2_AGE_MAX) => {
                     // What has begun goes on: it may be a viewer's video.
                     connection.as_mut().graceful_shutdown();
                     tokio::select! {
-                        _ = connection.as_mut() => return,
+                        end = connection.as_mut() => return ends.count(end),
                         () = app.stop.closing() => {}
                     }
                 }
             }
             connection.as_mut().graceful_shutdown();
-            let _ = tokio::time::timeout(FAREWELL, connection).await;
+            if let Ok(end) = timeout(FAREWELL, connection).await {
+                ends.count(end);
+            }
+        }
+    }
+}
+
+/// Counts connections that end because of what their peers sent.
+struct Ends<'a> {
+    app: &'a App,
+    /// A request's head has come.
+    has_asked: Arc<AtomicBool>,
+}
+
+impl<'a> Ends<'a> {
+    fn of(app: &'a App) -> Self {
+        Self {
+            app,
+            has_asked: Arc::default(),
+        }
+    }
+
+    fn count(&self, end: hyper::Result<()>) {
+        let Err(error) = end else { return };
+        // After a request, a timeout is how a connection ends that nobody needs any more.
+        if error.is_timeout() && self.has_asked.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Some(reason) = fault::reason(&error) {
+            self.app.metrics.refused(PROTOCOL, reason);
         }
     }
 }
@@ -238,41 +275,104 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn heads_beyond_the_limits_are_refused() {
-        let node = impatient().await;
+    async fn heads_beyond_the_limits_are_refused_and_counted() {
         let many: String = (0..1000).map(|n| format!("h{n}: v\r\n")).collect();
         let long = format!("h: {}\r\n", "v".repeat(64 << 10));
-        for (name, request, status) in [
+        for (request, status, reason) in [
             (
-                "1,000 fields",
                 format!("GET / HTTP/1.1\r\nhost: a\r\n{many}\r\n"),
                 "431",
+                "header_too_large",
             ),
             (
-                "64 KiB of fields",
                 format!("GET / HTTP/1.1\r\nhost: a\r\n{long}\r\n"),
                 "431",
+                "header_too_large",
             ),
-            ("no HTTP", "hello\r\n\r\n".into(), "400"),
+            ("hello\r\n\r\n".into(), "400", "bad_request"),
             (
-                "two lengths",
                 "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab"
                     .into(),
                 "400",
+                "bad_request",
             ),
             (
-                "a tunnel",
+                "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: evil\r\n\r\n".into(),
+                "400",
+                "bad_request",
+            ),
+            (
                 "CONNECT evil.example:25 HTTP/1.1\r\nhost: a\r\n\r\n".into(),
-                "4",
+                "404",
+                "not_found",
             ),
         ] {
+            let node = impatient().await;
             let answer = node.raw(request.as_bytes()).await;
             assert!(
                 answer.starts_with(&format!("HTTP/1.1 {status}")),
-                "{name}: {answer:.100}"
+                "{request:.50}: {answer:.100}"
             );
-            assert!(!answer.contains("evil"), "{name}: {answer}");
+            assert!(!answer.contains("evil"), "{answer}");
+            assert_eq!(refusals(&node).await, [format!("{reason} 1")]);
         }
+    }
+
+    #[tokio::test]
+    async fn half_a_head_is_a_refusal_and_a_connection_that_rests_is_none() {
+        let node = impatient().await;
+        node.raw(b"GET /api/v1/live HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await;
+        node.raw(b"GET / HTTP/1.1\r\n").await;
+        assert_eq!(refusals(&node).await, ["header_timeout 1"]);
+    }
+
+    #[tokio::test]
+    async fn who_breaks_the_rules_of_http2_is_counted() {
+        for (frames, reason) in [
+            // A frame of 1 MiB (RFC 9113 §4.2), and DATA of no stream (§6.1).
+            (vec![0x10, 0, 0, 0, 0, 0, 0, 0, 1], "bad_request"),
+            (vec![0, 0, 1, 0, 0, 0, 0, 0, 7, 0], "bad_request"),
+            (resets(u8::MAX), "too_many"),
+        ] {
+            let node = impatient().await;
+            let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+            node.raw(&[&HTTP2_PREFACE[..], &settings, &frames].concat())
+                .await;
+            assert_eq!(refusals(&node).await, [format!("{reason} 1")]);
+        }
+    }
+
+    /// Requests for `/`, each taken back at once (RFC 9113 §6.4).
+    fn resets(count: u8) -> Vec<u8> {
+        let reset = |stream: u8| {
+            let request = [0, 0, 3, 1, 5, 0, 0, 0, stream, 0x82, 0x86, 0x84];
+            let reset = [0, 0, 4, 3, 0, 0, 0, 0, stream, 0, 0, 0, 8];
+            request.into_iter().chain(reset)
+        };
+        (1..=count).step_by(2).flat_map(reset).collect()
+    }
+
+    /// What was refused, once anything was: it is counted a moment after the connection is closed.
+    async fn refusals(node: &Node) -> Vec<String> {
+        let seen = async {
+            loop {
+                let metrics = node.app.metrics.render("");
+                let reason = |line: &str| {
+                    let (_, reason) = line
+                        .strip_prefix("isocast_refusals_total{")?
+                        .split_once("reason=\"")?;
+                    Some(reason.replace("\"}", ""))
+                };
+                let reasons: Vec<_> = metrics.lines().filter_map(reason).collect();
+                if !reasons.is_empty() {
+                    return reasons;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let seen = tokio::time::timeout(Duration::from_secs(10), seen);
+        seen.await.expect("a refusal is counted")
     }
 
     #[tokio::test]
