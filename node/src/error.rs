@@ -77,6 +77,9 @@ pub(crate) enum Refusal {
     RoomFull,
     #[error("too many requests: try again in a minute")]
     TooMany,
+    /// Its place went to a newcomer before it had shown what it is for.
+    #[error("this server has no place for more connections: try again later")]
+    CrowdedOut,
     #[error("this server has nearly all it can carry: try again later")]
     Overloaded,
     #[error("this server is going away: connect again")]
@@ -121,6 +124,7 @@ impl Refusal {
             Self::Full => "full",
             Self::RoomFull => "room_full",
             Self::TooMany => "too_many",
+            Self::CrowdedOut => "crowded_out",
             Self::Overloaded => "overloaded",
             Self::Draining => "draining",
             Self::Unavailable(_) => "unavailable",
@@ -160,6 +164,7 @@ impl Refusal {
             Self::NotReady
             | Self::Full
             | Self::RoomFull
+            | Self::CrowdedOut
             | Self::Overloaded
             | Self::Draining
             | Self::Unavailable(_) => 503,
@@ -171,7 +176,7 @@ impl Refusal {
         match self {
             Self::NotReady | Self::Draining => Some(1),
             Self::Unavailable(_) => Some(2),
-            Self::Full | Self::RoomFull | Self::Overloaded => Some(10),
+            Self::Full | Self::RoomFull | Self::CrowdedOut | Self::Overloaded => Some(10),
             Self::TooMany => Some(60),
             _ => None,
         }

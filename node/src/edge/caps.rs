@@ -130,15 +130,18 @@ impl Permit {
     }
 
     /// It has shown what it is for: no longer counted under its address, still counted in all, and
-    /// nobody takes its place.
-    pub(crate) fn leave_ip(&mut self) {
+    /// nobody takes its place; false where somebody has.
+    #[must_use]
+    pub(crate) fn leave_ip(&mut self) -> bool {
         self.forget_ip();
-        if let Some(waiting) = self.waiting {
-            let stays = self.open().waiting.remove(&waiting).is_some();
-            if stays {
-                self.waiting = None;
-            }
+        let Some(waiting) = self.waiting else {
+            return true;
+        };
+        let stays = self.open().waiting.remove(&waiting).is_some();
+        if stays {
+            self.waiting = None;
         }
+        stays
     }
 
     fn forget_ip(&mut self) {
@@ -198,7 +201,7 @@ mod tests {
         assert_eq!(second.enter_ip(a), Ok(()));
         assert_eq!(third.enter_ip(a), Err("connections_per_ip_max"));
         assert_eq!(third.enter_ip(b), Ok(()));
-        second.leave_ip();
+        assert!(second.leave_ip());
         assert_eq!(
             third.enter_ip(a),
             Ok(()),
@@ -216,11 +219,11 @@ mod tests {
         let mut shaken = caps.admit().unwrap();
         shaken.step_up();
         let mut publisher = caps.admit().unwrap();
-        publisher.leave_ip();
+        assert!(publisher.leave_ip());
         let idle = caps.admit().unwrap();
         let is_out = |permit: &Permit| permit.crowded_out().is_cancelled();
 
-        let newcomer = caps.admit().unwrap();
+        let mut newcomer = caps.admit().unwrap();
         assert!(is_out(&idle) && !is_out(&shaken));
         drop(idle);
         let next = caps.admit().unwrap();
@@ -230,11 +233,12 @@ mod tests {
         );
         let mut last = caps.admit().unwrap();
         assert!(is_out(&next) && !is_out(&shaken));
-        last.leave_ip();
+        assert!(last.leave_ip());
+        assert!(!newcomer.leave_ip(), "its place is another's");
         let one_more = caps.admit().unwrap();
         assert!(is_out(&shaken), "then who has only shaken hands");
         let mut one_more = one_more;
-        one_more.leave_ip();
+        assert!(one_more.leave_ip());
         assert_eq!(
             caps.admit().unwrap_err(),
             "connections_max",

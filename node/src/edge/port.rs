@@ -84,9 +84,11 @@ impl Port {
         let served = self.converse(Arc::clone(&app), tcp, from, connected);
         tokio::select! {
             () = served => {}
-            () = crowded_out.cancelled() => {
-                app.metrics.refused(name, "crowded_out");
-            }
+            () = crowded_out.cancelled() => {}
+        }
+        // Also where it has noticed that itself.
+        if crowded_out.is_cancelled() {
+            app.metrics.refused(name, "crowded_out");
         }
     }
 

@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::delivery::{self, Credential, Outflow};
 use crate::error::Refusal;
 use crate::hub::{Delivery, Protocol, Revocation, Source, Subscriber, Tracks};
-use crate::ingest::{self, Admission, Import, Importer};
+use crate::ingest::{self, Admission, Admitted, Import, Importer};
 use crate::metrics::TrafficLabels;
 use crate::rooms::{PublishKey, RoomId};
 use crate::webhooks::Reason;
@@ -179,8 +179,13 @@ impl Connection {
 
     async fn publish(&mut self, application: &str, key: &str) -> Result<(), End> {
         let admitted = self.admit(application, key).await;
-        let (publisher, stream) = match admitted {
+        let Admitted {
+            publisher,
+            stream,
+            held,
+        } = match admitted {
             Ok(admitted) => admitted,
+            Err(Refusal::CrowdedOut) => return Err(End::Hangup), // the port counts it
             Err(refusal) => {
                 if refusal == Refusal::KeyRefused {
                     let now = Instant::now();
@@ -190,7 +195,6 @@ impl Connection {
                 return self.refuse(&refusal, code);
             }
         };
-        self.socket.leave_ip();
         // From here on either the hub's end ends this stream too, or it was over before.
         if self.app.stop.is_parting() {
             return self.refuse(&Refusal::Draining, Refusal::Draining.publish_status());
@@ -204,9 +208,7 @@ impl Connection {
         let _session = self.app.stop.session();
         self.session.accept_publish(Instant::now());
         let end = self.import(Importer::new(publisher)).await;
-        if let Err(error) = self.app.registry.release(&claim).await {
-            tracing::warn!(%error, room = %claim.room, "the claim could not be given back");
-        }
+        drop(held);
         told.ended(self.reason(&end, &revoked));
         let reason = end.as_ref().err().map_or("unpublished", End::reason);
         tracing::info!(room = %claim.room, epoch = claim.epoch, peer = %self.peer, reason, "publishing ended");
@@ -225,11 +227,7 @@ impl Connection {
         }
     }
 
-    async fn admit(
-        &self,
-        application: &str,
-        key: &str,
-    ) -> Result<(crate::hub::Publisher, Arc<crate::hub::Stream>), Refusal> {
+    async fn admit(&mut self, application: &str, key: &str) -> Result<Admitted, Refusal> {
         self.check_application(application)?;
         if self.app.stop.is_parting() {
             return Err(Refusal::Draining);
@@ -238,21 +236,23 @@ impl Connection {
         let admission = Admission {
             node_id: &self.app.node_id,
             rooms: &*self.app.rooms,
-            registry: &*self.app.registry,
+            registry: &self.app.registry,
             hub: &self.app.hub,
             limits: &self.app.config.limits,
             bans: &self.app.bans,
+            keep_place: &mut || self.socket.leave_ip(),
+            awaited: self.app.stop.session(),
         };
         // The key may come with a query, as some encoders append one.
         let key = key.split('?').next().unwrap_or_default();
-        let (publisher, stream) = ingest::admit(admission, key).await?;
+        let admitted = ingest::admit(admission, key).await?;
         if let Ok(key) = PublishKey::parse(key) {
-            publisher.introduce(Source {
+            admitted.publisher.introduce(Source {
                 key_fingerprint: key.fingerprint(),
                 address: self.peer.ip(),
             });
         }
-        Ok((publisher, stream))
+        Ok(admitted)
     }
 
     /// Takes media until the publisher is done or has to go.
@@ -319,7 +319,9 @@ impl Connection {
                 return self.refuse(&refusal, code);
             }
         };
-        self.socket.leave_ip();
+        if !self.socket.leave_ip() {
+            return Err(End::Hangup); // the port counts it
+        }
         let _session = self.app.stop.session();
         self.session.accept_play();
         self.flush().await?;

@@ -33,8 +33,10 @@ impl Socket {
         })
     }
 
-    /// It has shown what it is for: its address may open others.
-    pub(super) fn leave_ip(&mut self) {
+    /// It has shown what it is for: its address may open others. False where its place
+    /// was taken before that.
+    #[must_use]
+    pub(super) fn leave_ip(&mut self) -> bool {
         match self {
             Self::Plain(tcp) => tcp.leave_ip(),
             Self::Tls(stream) => stream.get_mut().0.leave_ip(),

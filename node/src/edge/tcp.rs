@@ -67,8 +67,8 @@ impl Tcp {
         self.connected.permit.step_up();
     }
 
-    pub(super) fn leave_ip(&mut self) {
-        self.connected.permit.leave_ip();
+    pub(super) fn leave_ip(&mut self) -> bool {
+        self.connected.permit.leave_ip()
     }
 
     #[cfg(test)]

@@ -2,12 +2,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::Bans;
 use crate::config;
 use crate::error::Refusal;
 use crate::hub::{Hub, Publisher, Stream, unix_now};
-use crate::registry::Registry;
+use crate::registry::{Held, Registry};
 use crate::rooms::{OnConflict, PublishKey, Room, Rooms};
 
 /// A present publisher that sent nothing for this long has lost its room to a newcomer.
@@ -17,10 +18,22 @@ const SILENCE: Duration = Duration::from_secs(1);
 pub(crate) struct Admission<'a> {
     pub node_id: &'a str,
     pub rooms: &'a dyn Rooms,
-    pub registry: &'a dyn Registry,
+    pub registry: &'a Arc<dyn Registry>,
     pub hub: &'a Hub,
     pub limits: &'a config::Limits,
     pub bans: &'a Bans,
+    /// Asked before the room is claimed: whether the connection keeps its place.
+    pub keep_place: &'a mut (dyn FnMut() -> bool + Send),
+    /// The shutdown waits until the claim is given back.
+    pub awaited: TaskTrackerToken,
+}
+
+/// Who publishes now, and where.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub publisher: Publisher,
+    pub stream: Arc<Stream>,
+    pub held: Held,
 }
 
 /// Checks the key and makes its holder the publisher of the room, or says why not.
@@ -28,10 +41,7 @@ pub(crate) struct Admission<'a> {
 /// The holder of the key who sends is the rightful publisher: a newcomer wins where the present
 /// one has been silent for a second (its connection is dead, its encoder restarted), or where the
 /// room says that newcomers win.
-pub(crate) async fn admit(
-    admission: Admission<'_>,
-    key: &str,
-) -> Result<(Publisher, Arc<Stream>), Refusal> {
+pub(crate) async fn admit(admission: Admission<'_>, key: &str) -> Result<Admitted, Refusal> {
     let Admission {
         node_id,
         rooms,
@@ -39,6 +49,8 @@ pub(crate) async fn admit(
         hub,
         limits,
         bans,
+        keep_place,
+        awaited,
     } = admission;
     let key = PublishKey::parse(key).map_err(|_| Refusal::KeyRefused)?;
     let mut room = authenticate(rooms, &key).await?;
@@ -55,15 +67,23 @@ pub(crate) async fn admit(
         // The room may have been deleted meanwhile, which is one way for its publisher to go.
         room = authenticate(rooms, &key).await?;
     }
+    if !keep_place() {
+        return Err(Refusal::CrowdedOut);
+    }
     let claim = registry.claim(&room.id, node_id, unix_now()).await;
     let claim = claim.map_err(|error| {
         tracing::warn!(%error, room = %room.id, "the room cannot be claimed");
         Refusal::Unavailable("the registry")
     })?;
+    let held = Held::new(Arc::clone(registry), claim.clone(), awaited);
     let published = hub.publish(claim, Instant::now().into_std());
     let (publisher, stream) = published.map_err(|_| Refusal::Full)?;
     stream.set_room_limits(limits.of_room(&room.limits));
-    Ok((publisher, stream))
+    Ok(Admitted {
+        publisher,
+        stream,
+        held,
+    })
 }
 
 async fn authenticate(rooms: &dyn Rooms, key: &PublishKey) -> Result<Room, Refusal> {
@@ -110,20 +130,22 @@ mod tests {
     use futures_util::poll;
     use isocast_media::{Codec, Frame, Kind, MediaMs, UnixMs};
     use tokio::time::advance;
+    use tokio_util::task::TaskTracker;
 
     use super::*;
     use crate::hub::{Limits, State};
-    use crate::registry;
+    use crate::registry::{self, Claim};
     use crate::rooms::failing::Failing;
     use crate::rooms::memory::Memory;
     use crate::rooms::{NewRoom, Playback, RoomId, RoomLimits};
 
     struct Place {
         rooms: Memory,
-        registry: registry::Memory,
+        registry: Arc<dyn Registry>,
         hub: Hub,
         limits: config::Limits,
         bans: Bans,
+        tasks: TaskTracker,
     }
 
     impl Place {
@@ -138,10 +160,11 @@ mod tests {
             };
             Self {
                 rooms: Memory::new(),
-                registry: registry::Memory::default(),
+                registry: Arc::new(registry::Memory::default()),
                 hub: Hub::new(limits),
                 limits: config::Limits::default(),
                 bans: Bans::default(),
+                tasks: TaskTracker::new(),
             }
         }
 
@@ -156,7 +179,10 @@ mod tests {
             self.rooms.create(new).await.unwrap().1
         }
 
-        fn admission(&self) -> Admission<'_> {
+        fn admission<'a>(
+            &'a self,
+            keep_place: &'a mut (dyn FnMut() -> bool + Send),
+        ) -> Admission<'a> {
             Admission {
                 node_id: "node-1",
                 rooms: &self.rooms,
@@ -164,11 +190,26 @@ mod tests {
                 hub: &self.hub,
                 limits: &self.limits,
                 bans: &self.bans,
+                keep_place,
+                awaited: self.tasks.token(),
             }
         }
 
         async fn admit(&self, key: &str) -> Result<Publisher, Refusal> {
-            Ok(admit(self.admission(), key).await?.0)
+            Ok(self.hold(key).await?.publisher)
+        }
+
+        async fn hold(&self, key: &str) -> Result<Admitted, Refusal> {
+            admit(self.admission(&mut || true), key).await
+        }
+
+        async fn all_given_back(&self) {
+            self.tasks.close();
+            self.tasks.wait().await;
+        }
+
+        async fn claimed(&self, room: &RoomId) -> Option<Claim> {
+            self.registry.get(room).await.unwrap()
         }
     }
 
@@ -199,10 +240,25 @@ mod tests {
                 "{key}"
             );
         }
-        let publisher = place.admit(right.reveal()).await.unwrap();
-        let claim = place.registry.get(right.room()).await.unwrap();
-        assert_eq!(claim.as_ref(), Some(publisher.claim()));
-        assert_eq!(publisher.claim().node, "node-1");
+        let admitted = place.hold(right.reveal()).await.unwrap();
+        let claim = admitted.publisher.claim();
+        assert_eq!(place.claimed(right.room()).await.as_ref(), Some(claim));
+        assert_eq!(claim.node, "node-1");
+        drop(admitted);
+        place.all_given_back().await;
+        assert_eq!(place.claimed(right.room()).await, None);
+    }
+
+    #[tokio::test]
+    async fn who_has_lost_its_place_takes_no_room() {
+        let place = Place::new();
+        let key = place.room("a", OnConflict::Takeover).await;
+        let present = place.hold(key.reveal()).await.unwrap();
+        let refused = admit(place.admission(&mut || false), key.reveal()).await;
+        assert_eq!(refused.err(), Some(Refusal::CrowdedOut));
+        assert!(!present.publisher.revocation().has_come());
+        let claim = place.claimed(key.room()).await;
+        assert_eq!(claim.as_ref(), Some(present.publisher.claim()));
     }
 
     #[tokio::test(start_paused = true)]
@@ -223,9 +279,10 @@ mod tests {
     async fn without_its_store_the_node_says_so() {
         let place = Place::new();
         let key = place.room("a", OnConflict::Refuse).await;
+        let mut keep_place = || true;
         let admission = Admission {
             rooms: &Failing,
-            ..place.admission()
+            ..place.admission(&mut keep_place)
         };
         let refused = admit(admission, key.reveal()).await.err();
         assert_eq!(refused, Some(Refusal::Unavailable("the room store")));
@@ -242,6 +299,8 @@ mod tests {
         }
         let key = place.room("c", OnConflict::Refuse).await;
         assert_eq!(place.admit(key.reveal()).await.err(), Some(Refusal::Full));
+        place.all_given_back().await;
+        assert_eq!(place.claimed(key.room()).await, None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,6 +5,6 @@ mod allowance;
 mod bans;
 mod import;
 
-pub(crate) use admission::{Admission, admit};
+pub(crate) use admission::{Admission, Admitted, admit};
 pub(crate) use bans::Bans;
 pub(crate) use import::{Import, Importer};

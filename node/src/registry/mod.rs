@@ -6,11 +6,13 @@
 
 #[cfg(test)]
 mod contract;
+mod held;
 mod memory;
 
 use futures_util::future::BoxFuture;
 use isocast_media::UnixMs;
 
+pub(crate) use held::Held;
 pub(crate) use memory::Memory;
 
 use crate::rooms::RoomId;

@@ -29,13 +29,14 @@ impl Node {
         let admission = Admission {
             node_id: "node-1",
             rooms: &*self.app.rooms,
-            registry: &*self.app.registry,
+            registry: &self.app.registry,
             hub: &self.app.hub,
             limits: &self.app.config.limits,
             bans: &self.app.bans,
+            keep_place: &mut || true,
+            awaited: self.app.stop.session(),
         };
-        let (publisher, _stream) = ingest::admit(admission, key).await?;
-        Ok(publisher)
+        Ok(ingest::admit(admission, key).await?.publisher)
     }
 }
 
