@@ -89,9 +89,14 @@ impl Header {
     /// Enhanced RTMP v2, "Enhanced Video" and "Enhanced Audio".
     fn put_extended(&mut self, frame: &Frame) {
         let is_video = frame.track() == Track::Video;
+        let frame_type = match frame.kind {
+            // Readers take a command for one before they look for tracks in it.
+            Kind::Metadata if frame.track_id != 0 => frame_type::KEY,
+            kind => frame_type(kind),
+        };
         let (first, multitrack) = match is_video {
             true => (
-                extended::VIDEO_BIT | frame_type(frame.kind) << 4,
+                extended::VIDEO_BIT | frame_type << 4,
                 extended::VIDEO_MULTITRACK,
             ),
             false => (sound_format::EXTENDED << 4, extended::AUDIO_MULTITRACK),

@@ -35,16 +35,16 @@ pub(super) fn import(track: Track, dts: MediaMs, mut body: Bytes) -> Result<Vec<
         true => extended::VIDEO_MULTITRACK,
         false => extended::AUDIO_MULTITRACK,
     };
+    let outer = packet(packet_type);
+    if outer.is_command() {
+        return Ok(Vec::new());
+    }
     if packet_type == multitrack {
         let [first] = take(&mut body)?;
         return tracks(first >> 4, &packet(first & 0x0F), body);
     }
-    let packet = packet(packet_type);
-    if packet.is_command() {
-        return Ok(Vec::new());
-    }
     let four_cc = take(&mut body)?;
-    let frame = packet.frame(four_cc, 0, body)?;
+    let frame = outer.frame(four_cc, 0, body)?;
     Ok(frame.into_iter().collect())
 }
 
@@ -156,7 +156,6 @@ impl Packet {
             key: matches!(self.frame_type, frame_type::KEY | frame_type::GENERATED_KEY),
         };
         Ok(Some(match (self.packet_type, self.track) {
-            _ if self.is_command() => return Ok(None),
             (extended::SEQUENCE_START, _) => Kind::Config,
             (extended::CODED_FRAMES, _) => media,
             (extended::SEQUENCE_END, _) => return Ok(None),

@@ -76,7 +76,7 @@ fn four_cc_bodies_and_frames_agree_in_both_directions() {
         ),
         (
             "its colours",
-            b"\xD6\x04avc1\x01x",
+            b"\x96\x04avc1\x01x",
             on(1, frame(Avc, Kind::Metadata, 0, b"x")),
         ),
         (
@@ -243,6 +243,12 @@ fn what_carries_nothing_by_four_cc_is_passed_over() {
     for (name, tag, body) in [
         ("command", TagType::Video, &b"\xD1\x00"[..]),
         ("command of a track", TagType::Video, b"\xD6\x01hvc1\x01x"),
+        (
+            "colours of a track, as a command",
+            TagType::Video,
+            b"\xD6\x04avc1\x01x",
+        ),
+        ("command, and tracks cut", TagType::Video, b"\xD6"),
         ("end of sequence", TagType::Video, b"\x92hvc1"),
         ("end of sound", TagType::Audio, b"\x92Opus"),
         ("end of a track", TagType::Audio, b"\x95\x02Opus\x01"),
