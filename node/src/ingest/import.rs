@@ -86,17 +86,18 @@ impl Importer {
         })
     }
 
-    /// Whether the frame's track is one of those carried: the first that came.
+    /// Whether the frame's track is one of those carried: the default one, and the first that came.
     fn knows(&mut self, frame: &Frame) -> bool {
         let track = (frame.track(), frame.track_id);
         let same_kind = |known: &&(Track, u8)| known.0 == track.0;
         self.tracks.contains(&track)
-            || self.tracks.iter().filter(same_kind).count() < TRACKS_MAX
+            || (frame.track_id == 0 || self.tracks.iter().filter(same_kind).count() < TRACKS_MAX)
                 && self.tracks.insert(track)
     }
 }
 
-/// Tracks of a kind that are carried: a ladder of renditions, a dozen languages.
+/// Tracks of a kind that are carried: a ladder of renditions, a dozen languages. The default one
+/// comes on top where it comes last.
 const TRACKS_MAX: usize = 16;
 
 /// Video that has had no key frame for so long is worth a warning; nobody can join it.
@@ -265,6 +266,8 @@ mod tests {
         }
         assert_eq!(take(Audio, mp3(17)), Ok(Import::TooManyTracks));
         assert_eq!(take(Audio, mp3(3)), Ok(Import::Sent));
+        assert_eq!(take(Audio, mp3(0)), Ok(Import::Sent), "the default track");
+        assert_eq!(take(Audio, mp3(17)), Ok(Import::TooManyTracks));
         assert_eq!(take(Video, KEY.to_vec()), Ok(Import::Sent));
     }
 
