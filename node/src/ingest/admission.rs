@@ -79,6 +79,16 @@ pub(crate) async fn admit(admission: Admission<'_>, key: &str) -> Result<Admitte
     let published = hub.publish(claim, Instant::now().into_std());
     let (publisher, stream) = published.map_err(|_| Refusal::Full)?;
     stream.set_room_limits(limits.of_room(&room.limits));
+    // Who changed the limits since the key was checked did not find this stream to tell it.
+    match rooms.get(&room.id).await {
+        Ok(Some(newest)) if newest.limits != room.limits => {
+            stream.set_room_limits(limits.of_room(&newest.limits));
+        }
+        Ok(_) => {}
+        Err(error) => {
+            tracing::warn!(%error, room = %room.id, "its limits are those of a moment ago");
+        }
+    }
     Ok(Admitted {
         publisher,
         stream,
@@ -127,7 +137,7 @@ mod tests {
     use std::future::Future;
 
     use bytes::Bytes;
-    use futures_util::poll;
+    use futures_util::{FutureExt, poll};
     use isocast_media::{Codec, Frame, Kind, MediaMs, UnixMs};
     use tokio::time::advance;
     use tokio_util::task::TaskTracker;
@@ -137,7 +147,7 @@ mod tests {
     use crate::registry::{self, Claim};
     use crate::rooms::failing::Failing;
     use crate::rooms::memory::Memory;
-    use crate::rooms::{NewRoom, Playback, RoomId, RoomLimits};
+    use crate::rooms::{Change, NewRoom, Playback, RoomId, RoomLimits};
 
     struct Place {
         rooms: Memory,
@@ -273,6 +283,21 @@ mod tests {
         assert_eq!(wrong, Some(Refusal::KeyRefused));
         advance(10 * SILENCE).await;
         assert!(place.admit(key.reveal()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn limits_changed_meanwhile_hold() {
+        let place = Place::new();
+        let key = place.room("a", OnConflict::Refuse).await;
+        let viewers_max = std::num::NonZeroU32::new(7);
+        let mut change_limits = || {
+            let mut change = Change::default();
+            change.limits.viewers_max = Some(viewers_max);
+            let changed = place.rooms.change(key.room(), change).now_or_never();
+            changed.expect("it is in memory").is_ok()
+        };
+        let admitted = admit(place.admission(&mut change_limits), key.reveal()).await;
+        assert_eq!(admitted.unwrap().stream.viewers_max(), Some(7));
     }
 
     #[tokio::test]
