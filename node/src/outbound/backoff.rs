@@ -33,6 +33,11 @@ impl Backoff {
         self.failed()
     }
 
+    /// Whether nothing has failed since it last worked.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.failures == 0
+    }
+
     /// It worked.
     pub(crate) fn reset(&mut self) {
         self.failures = 0;

@@ -50,6 +50,8 @@ pub(super) enum Failure {
     Late,
     #[error("it takes less than the stream has")]
     Slow,
+    #[error("the server there is going away and asked to connect anew")]
+    ReconnectRequested,
 }
 
 /// Fails with how long it was live.
@@ -76,7 +78,7 @@ pub(super) async fn run(
             status,
             connection: connected?,
             caller: Caller::new(call(target), u64::from_ne_bytes(random::bytes())),
-            base: None,
+            clock: Clock::default(),
             buffer: Box::new([0; READ_BYTES]),
         };
         let begun = timeout(BEGIN, push.begin(target)).await;
@@ -93,7 +95,7 @@ pub(super) async fn run(
     tracing::info!(room = %stream.room(), target = %target.name, "sent on");
     let live_since = Instant::now();
     let sent = push.send_all(stream, target, ending).await;
-    if sent.is_ok() {
+    if matches!(sent, Ok(Done) | Err(Failure::ReconnectRequested)) {
         push.caller.close();
         let _ = timeout(FAREWELL, async {
             push.flush().await?;
@@ -121,9 +123,34 @@ struct Push<'a> {
     status: &'a Cell,
     connection: Box<dyn Connection>,
     caller: Caller,
+    clock: Clock,
+    buffer: Box<[u8; READ_BYTES]>,
+}
+
+/// The room's time to the push's, which begins at 0.
+#[derive(Debug, Default)]
+struct Clock {
     /// The room's time at which this push has its 0.
     base: Option<MediaMs>,
-    buffer: Box<[u8; READ_BYTES]>,
+    last_sent: MediaMs,
+}
+
+impl Clock {
+    fn start_at(&mut self, base: MediaMs) {
+        self.base.get_or_insert(base);
+    }
+
+    fn time(&mut self, frame: &Frame) -> MediaMs {
+        let base = *self.base.get_or_insert(frame.dts);
+        // What belongs to a moment before the first picture is sent with it.
+        let mut time = MediaMs((frame.dts - base).max(0));
+        // And a description or configuration sent anew after a skip, with what comes next.
+        if !frame.is_media() {
+            time = time.max(self.last_sent);
+        }
+        self.last_sent = self.last_sent.max(time);
+        time
+    }
 }
 
 impl Push<'_> {
@@ -176,7 +203,7 @@ impl Push<'_> {
     fn take(&mut self, item: &Item) {
         match item {
             Item::Join(gop) => {
-                self.base.get_or_insert(gop.start());
+                self.clock.start_at(gop.start());
                 for frame in gop.header_frames(Tracks::Default) {
                     self.send(&frame);
                 }
@@ -186,12 +213,9 @@ impl Push<'_> {
     }
 
     fn send(&mut self, frame: &Frame) {
-        let base = *self.base.get_or_insert(frame.dts);
-        // What belongs to a moment before the first picture is sent with it.
-        let time = MediaMs((frame.dts - base).max(0));
         let media = Media {
             track: frame.track(),
-            timestamp: time.wrapped(),
+            timestamp: self.clock.time(frame).wrapped(),
             body: body(frame),
         };
         self.caller.send(&media);
@@ -238,6 +262,8 @@ fn refuse(event: CallerEvent, target: &Target) -> Result<(), Failure> {
             code: shown(&code, target.stream_key.reveal()),
         }),
         CallerEvent::Ended => Err(Failure::HungUp),
+        // It is called where the target's owner said, whatever place it names.
+        CallerEvent::Reconnect { .. } => Err(Failure::ReconnectRequested),
         _ => Ok(()),
     }
 }
@@ -271,7 +297,37 @@ fn body(frame: &Frame) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use isocast_media::Codec;
+
     use super::*;
+
+    #[test]
+    fn headers_sent_anew_do_not_go_back_in_time() {
+        use Codec::{Aac, Avc, Script};
+        let mut clock = Clock::default();
+        clock.start_at(MediaMs(7000));
+        let media = Kind::Media { key: true };
+        for (codec, kind, dts, expected) in [
+            (Script, Kind::Metadata, 0, 0),
+            (Avc, Kind::Config, 6900, 0),
+            (Avc, media, 7000, 0),
+            (Avc, media, 7040, 40),
+            (Aac, media, 7020, 20), // tracks need not agree
+            (Script, Kind::Metadata, 0, 40),
+            (Avc, Kind::Config, 6900, 40),
+            (Avc, media, 9000, 2000),
+        ] {
+            let frame = Frame {
+                codec,
+                track_id: 0,
+                kind,
+                dts: MediaMs(dts),
+                pts_offset_ms: 0,
+                data: Bytes::from_static(b"x"),
+            };
+            assert_eq!(clock.time(&frame), MediaMs(expected), "{codec:?} at {dts}");
+        }
+    }
 
     #[test]
     fn of_a_refusal_only_a_code_is_shown() {

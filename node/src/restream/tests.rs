@@ -11,7 +11,7 @@ use isocast_media::{Codec, Frame, Kind, MediaMs};
 use prometheus_client::metrics::family::Family;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::*;
 use crate::config::Config;
@@ -31,6 +31,8 @@ struct Server {
     got: mpsc::Receiver<Media>,
     /// Whether publishers end their streams in words.
     unpublished: mpsc::Receiver<()>,
+    /// Asks every publisher to connect anew.
+    going: watch::Sender<bool>,
 }
 
 impl Server {
@@ -39,15 +41,17 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let (media, got) = mpsc::channel(1000);
         let (ends, unpublished) = mpsc::channel(10);
+        let (going, goes) = watch::channel(false);
         tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
-                tokio::spawn(serve(tcp, media.clone(), ends.clone()));
+                tokio::spawn(serve(tcp, media.clone(), ends.clone(), goes.clone()));
             }
         });
         Self {
             address,
             got,
             unpublished,
+            going,
         }
     }
 
@@ -57,7 +61,13 @@ impl Server {
     }
 }
 
-async fn serve(mut tcp: TcpStream, media: mpsc::Sender<Media>, ends: mpsc::Sender<()>) {
+async fn serve(
+    mut tcp: TcpStream,
+    media: mpsc::Sender<Media>,
+    ends: mpsc::Sender<()>,
+    mut goes: watch::Receiver<bool>,
+) {
+    goes.mark_unchanged();
     let mut session = Session::new(Limits::default(), 1, Instant::now());
     let mut buffer = [0; 4096];
     loop {
@@ -78,9 +88,15 @@ async fn serve(mut tcp: TcpStream, media: mpsc::Sender<Media>, ends: mpsc::Sende
             Some(Event::Media(one)) => media.send(one).await.unwrap(),
             Some(Event::Unpublish) => ends.send(()).await.unwrap(),
             Some(_) => {}
-            None => match tcp.read(&mut buffer).await {
-                Ok(0) | Err(_) => return,
-                Ok(count) => session.receive(&buffer[..count]),
+            None => tokio::select! {
+                read = tcp.read(&mut buffer) => match read {
+                    Ok(0) | Err(_) => return,
+                    Ok(count) => session.receive(&buffer[..count]),
+                },
+                Ok(()) = goes.changed() => {
+                    let elsewhere = Some("rtmp://192.0.2.1/live");
+                    assert!(session.request_reconnect(elsewhere, "going"));
+                }
             },
         }
     }
@@ -318,4 +334,24 @@ async fn a_refusal_is_shown_without_the_key() {
         Some("refused: NetStream.Publish.BadName")
     );
     assert_eq!((waiting.retries, world.gauge(State::Waiting)), (1, 1));
+}
+
+#[tokio::test]
+async fn who_asks_to_connect_anew_is_called_again_at_once() {
+    let (world, mut server) = (World::new().await, Server::start().await);
+    world.begin();
+    world.restreams.follow(&world.stream);
+    let target = target(server.address, KEY);
+    world
+        .restreams
+        .changed(world.stream.room(), vec![target.clone()]);
+    for _ in 0..5 {
+        server.media().await;
+    }
+    server.going.send(true).unwrap();
+    let end = tokio::time::timeout(Duration::from_secs(5), server.unpublished.recv());
+    assert_eq!(end.await.expect("in time"), Some(()), "in words");
+    let again = server.media().await;
+    assert_eq!(again.timestamp, 0, "a push of its own");
+    assert_eq!(world.state(&target, State::Live).await.retries, 1);
 }
