@@ -12,7 +12,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::config::Config;
 use crate::data::{Reread, Token};
-use crate::edge::{Attempts, Connected, Tcp};
+use crate::edge::{self, Attempts, Connected, Tcp};
 use crate::hub::{Hub, Protocol, Stream, Subscriber};
 use crate::ingest::Bans;
 use crate::load::Load;
@@ -110,6 +110,13 @@ impl App {
 /// The address at the other end of the connection that a request came by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub IpAddr);
+
+impl Peer {
+    /// What its client is counted under.
+    pub(crate) fn network(self) -> IpAddr {
+        edge::network(self.0)
+    }
+}
 
 /// Cancelled to send away who asked, also while they take nothing: over HTTP/1 that ends the
 /// connection, over HTTP/2 the one answer, for others share the connection.

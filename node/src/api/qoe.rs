@@ -73,11 +73,11 @@ pub(super) fn route() -> MethodRouter<Arc<App>> {
 /// `POST /api/v1/qoe`, whatever content type a page's beacon has.
 async fn report(
     State(app): State<Arc<App>>,
-    Extension(Peer(address)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     Extension(quota): Extension<Arc<Quota>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refusal> {
-    if !quota.allows(address, Instant::now()) {
+    if !quota.allows(peer.network(), Instant::now()) {
         return Err(Refusal::TooMany);
     }
     let report = Report::read(&body.map_err(|_| Refusal::BodyTooLarge)?)?;
@@ -158,7 +158,7 @@ mod tests {
     async fn who_reports_too_often_is_told_to_wait() {
         let node = Node::start().await;
         let body = r#"{"protocol":"hls","stalls":0,"stalled_ms":0,"watched_ms":1}"#;
-        for _ in 0..quota::BY_ADDRESS_MAX {
+        for _ in 0..quota::BY_CLIENT_MAX {
             assert_eq!(node.ask("POST /api/v1/qoe", &[], body).await.status, 204);
         }
         let answer = node.ask("POST /api/v1/qoe", &[], body).await;

@@ -178,7 +178,7 @@ impl Drop for Permit {
 }
 
 /// What counts as one client: of IPv6 a /64, for that is what one subscriber has (RFC 6177).
-pub(super) fn network(ip: IpAddr) -> IpAddr {
+pub(crate) fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
         ip => ip,

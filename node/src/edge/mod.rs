@@ -17,7 +17,7 @@ mod tcp;
 mod tests;
 
 pub(crate) use attempts::Attempts;
-pub(crate) use caps::Caps;
+pub(crate) use caps::{Caps, network};
 pub(crate) use connected::Connected;
 use departure::Departure;
 pub(crate) use port::{Port, Speaks};
@@ -35,6 +35,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Such failures come in crowds; one line in this time says enough.
 const FAILURE_LOG_EVERY: Duration = Duration::from_secs(1);
 
+/// A listener for both families tells of IPv4 clients as `::ffff:a.b.c.d` (RFC 4291 §2.5.5.2), and so do some proxies.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
 /// Hands every accepted connection to `serve`, until `stop`.
 async fn accept(
     listener: TcpListener,
@@ -48,7 +53,7 @@ async fn accept(
             () = stop.cancelled() => return,
         };
         match accepted {
-            Ok((socket, peer)) => serve(socket, peer),
+            Ok((socket, peer)) => serve(socket, canonical(peer)),
             Err(error) => {
                 if logged.is_none_or(|at| at.elapsed() >= FAILURE_LOG_EVERY) {
                     logged = Some(Instant::now());

@@ -391,3 +391,20 @@ async fn each_request_of_a_proxy_has_a_client_of_its_own() {
     asked(&node, PROXY, request("nonsense").as_bytes()).await;
     assert!(node.app.metrics.render("").contains(malformed));
 }
+
+#[tokio::test]
+async fn an_ipv4_client_of_a_listener_for_both_is_known_by_its_ipv4_address() {
+    let listener = TcpListener::bind("[::]:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (told, mut addresses) = tokio::sync::mpsc::channel(1);
+    let stop = CancellationToken::new();
+    let accepting = tokio::spawn(accept(listener, stop.clone(), move |_, from| {
+        told.try_send(from.ip()).unwrap();
+    }));
+    let _peer = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let address = timeout(Duration::from_secs(10), addresses.recv()).await;
+    let expected = std::net::IpAddr::from([127, 0, 0, 1]);
+    assert_eq!(address.unwrap(), Some(expected));
+    stop.cancel();
+    accepting.await.unwrap();
+}
