@@ -43,7 +43,7 @@ pub(crate) struct SegmentPath {
 /// `GET /hls/room_<id>/index.m3u8` and `…/master.m3u8`; the bare id names the same room.
 pub(crate) async fn playlist(
     State(app): State<Arc<App>>,
-    Extension(Peer(address)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     credential: Credential,
     Path(PlaylistPath { room, file }): Path<PlaylistPath>,
     request: HeaderMap,
@@ -58,7 +58,7 @@ pub(crate) async fn playlist(
     let user_agent = request.get(header::USER_AGENT);
     let user_agent = user_agent.map_or(&b""[..], HeaderValue::as_bytes);
     let place = check_place(&app, channel.stream());
-    if !channel.note_viewer(address, user_agent, place.is_ok(), Instant::now()) {
+    if !channel.note_viewer(peer.network(), user_agent, place.is_ok(), Instant::now()) {
         place?;
     }
     let playlists = match channel.playlists() {

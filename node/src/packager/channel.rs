@@ -63,16 +63,16 @@ impl Channel {
         }
     }
 
-    /// Someone at this address asks for a playlist. Where no more viewers are taken, false for one
+    /// Someone at this client asks for a playlist. Where no more viewers are taken, false for one
     /// who is new.
     pub(crate) fn note_viewer(
         &self,
-        address: IpAddr,
+        client: IpAddr,
         user_agent: &[u8],
         takes_more: bool,
         now: Instant,
     ) -> bool {
-        self.audience.note(address, user_agent, takes_more, now)
+        self.audience.note(client, user_agent, takes_more, now)
     }
 
     /// Those who asked for a playlist lately.
