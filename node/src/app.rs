@@ -86,6 +86,11 @@ impl App {
         }
     }
 
+    /// Those who watch any stream in any way now.
+    pub(crate) fn viewers_total(&self) -> usize {
+        self.hub.viewers() + self.packager.viewers_total()
+    }
+
     /// Counts what a viewer has skipped since `counted`; the new total.
     pub(crate) fn count_skips(
         &self,

@@ -72,7 +72,7 @@ pub(crate) async fn joinable(
 /// Whether the node and the room take one more viewer.
 pub(crate) fn check_place(app: &App, stream: &Stream) -> Result<(), Refusal> {
     app.load.check_new_viewer()?;
-    if app.hub.viewers() >= app.config.limits.viewers_max {
+    if app.viewers_total() >= app.config.limits.viewers_max {
         return Err(Refusal::Full);
     }
     let Some(max) = stream.viewers_max() else {

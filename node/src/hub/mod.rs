@@ -77,7 +77,7 @@ impl Hub {
         self.lock().values().cloned().collect()
     }
 
-    /// Viewers of all streams.
+    /// Viewers of all streams, without those by HLS: the packager counts them.
     pub(crate) fn viewers(&self) -> usize {
         self.lock()
             .values()

@@ -127,7 +127,7 @@ fn shed(app: &App, now: Now) {
     } else {
         HOLDS_MEMORY_MS
     };
-    let count = app.hub.viewers().div_ceil(SHED_PART);
+    let count = app.viewers_total().div_ceil(SHED_PART);
     let gone = app.hub.shed(count, behind_ms);
     for _ in 0..gone {
         app.metrics.refused("viewer", "shed");
@@ -183,5 +183,26 @@ mod tests {
         assert!(!publisher.revocation().has_come());
         assert!(!viewer.hangup().is_cancelled(), "it was never behind");
         assert_eq!(app.metrics.overload_level.get(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_part_of_all_viewers_goes_whatever_they_watch_by() {
+        let node = Node::start().await;
+        let app = &node.app;
+        let (_publisher, stream) = crate::api::tests::publish(&node);
+        app.packager.follow(&stream);
+        let channel = app.packager.channel(stream.room()).unwrap();
+        for viewer in 0..2 * SHED_PART as u32 {
+            let client = std::net::IpAddr::from(viewer.to_be_bytes());
+            channel.note_viewer(client, b"", true, Instant::now());
+        }
+        let mut viewers = [(); 5].map(|()| stream.subscribe(Protocol::Rtmp));
+        for viewer in &mut viewers {
+            let joined = tokio::time::timeout(Duration::from_secs(10), viewer.next()).await;
+            assert!(joined.is_ok());
+        }
+        act(app, 0.0, 0.92);
+        let is_gone = |viewer: &&crate::hub::Subscriber| viewer.hangup().is_cancelled();
+        assert_eq!(viewers.iter().filter(is_gone).count(), 3);
     }
 }

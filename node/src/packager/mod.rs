@@ -81,6 +81,13 @@ impl Packager {
         channel.map_or(0, |channel| channel.viewers(Instant::now()))
     }
 
+    /// Those who watch any room by HLS now.
+    pub(crate) fn viewers_total(&self) -> usize {
+        let now = Instant::now();
+        let channels = lock(&self.channels);
+        channels.values().map(|channel| channel.viewers(now)).sum()
+    }
+
     pub(crate) fn channel(&self, room: &RoomId) -> Option<Arc<Channel>> {
         lock(&self.channels).get(room).cloned()
     }

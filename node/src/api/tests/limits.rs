@@ -86,6 +86,26 @@ async fn a_full_room_takes_no_more_viewers_and_keeps_those_it_has() {
     assert_eq!(listed.status, 200, "a full room may be looked at");
 }
 
+#[tokio::test]
+async fn a_full_node_counts_viewers_of_every_protocol() {
+    let mut config = Config::default();
+    config.limits.viewers_max = 2;
+    let node = Node::with(config, Arc::new(Memory::new())).await;
+    let (publisher, stream) = publish(&node);
+    node.app.packager.follow(&stream);
+    // It cuts what comes from now on.
+    tokio::task::yield_now().await;
+    send_sound_for(&publisher, 9000);
+    let hls = "/hls/room_open/index.m3u8";
+    let full = (503, "full".to_owned());
+    for browser in ["first", "second"] {
+        assert_eq!(node.watch(hls, browser).await, (200, String::new()));
+    }
+    assert_eq!(node.watch(hls, "third").await, full);
+    assert_eq!(node.watch("/flv/room_open.flv", "x").await, full);
+    assert_eq!(node.watch(hls, "first").await.0, 200, "it is here already");
+}
+
 /// A sound every 100 ms of media time.
 fn send_sound_for(publisher: &crate::hub::Publisher, ms: i64) {
     use isocast_media::{Codec, Frame, Kind, MediaMs};
