@@ -27,7 +27,7 @@ pub(crate) async fn get(
     let name = file.strip_suffix(".jpg").ok_or(Refusal::NoRoute)?;
     let room = RoomId::from_stream_name(name).map_err(|_| Refusal::NoRoute)?;
     let stream = viewable(&app, &room, &credential).await?;
-    let picture = app.thumbnails.of(&stream).await;
+    let picture = app.thumbnails.of(&stream, app.load.now().level).await;
     let picture = picture.ok_or(Refusal::NoThumbnail)?;
     let fresh_s = FRESH.as_secs();
     let fresh_s = credential

@@ -3,8 +3,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use bytes::{Bytes, BytesMut};
-use isocast_media::{Frame, flv};
-use rustix::process::{Pid, Signal, kill_process_group, setpriority_process};
+use isocast_media::codec::{self, Description};
+use isocast_media::{Frame, Kind, flv};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, kill_process_group, prlimit, setpriority_process,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
@@ -14,10 +17,14 @@ const JPEG_BYTES_MAX: u64 = 512 << 10;
 const NICE: i32 = 19;
 /// Where a program is looked for that is given by its name alone.
 const FOLDERS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
-/// A picture of 8192 by 4320 fits; what claims more is not decoded.
-const PIXELS_MAX: &str = "35389440";
-/// Bytes of one piece of memory that the decoder may ask for.
-const ALLOC_BYTES_MAX: &str = "268435456";
+/// What is larger is not decoded. In the most costly format, 4:4:4 with 10 bits, ffmpeg takes some 125 MB for a
+/// picture of this size.
+const PIXELS_MAX: u64 = 4096 * 2304;
+/// Of one piece of memory that the decoder may ask for, and of all its memory together.
+const ALLOC_BYTES_MAX: u64 = 128 << 20;
+const DATA_BYTES_MAX: u64 = 192 << 20;
+/// The first to be killed where memory runs out (proc(5)).
+const OOM_SCORE_ADJ: &str = "1000";
 
 /// The program's path, where there is such a file.
 pub(super) fn find(program: &Path) -> Option<PathBuf> {
@@ -29,6 +36,22 @@ pub(super) fn find(program: &Path) -> Option<PathBuf> {
         false => vec![program.to_owned()],
     };
     paths.into_iter().find(|path| path.is_file())
+}
+
+/// Whether the last of these frames says that it is larger than what is decoded. What it does not say, the
+/// decoder finds out.
+pub(super) fn is_too_large(frames: &[Frame]) -> bool {
+    let Some(key) = frames.last() else {
+        return false;
+    };
+    let config = frames.iter().find(|frame| frame.kind == Kind::Config);
+    let config = config.map(|frame| frame.data.as_ref());
+    match codec::describe(key.codec, config, Some(&key.data)) {
+        Some(Description::Video(video)) => video
+            .size
+            .is_some_and(|(width, height)| u64::from(width) * u64::from(height) > PIXELS_MAX),
+        _ => false,
+    }
 }
 
 /// The last of these frames as a JPEG; `None` where it cannot be had.
@@ -94,8 +117,9 @@ impl Running {
     fn start(program: &Path) -> io::Result<Self> {
         let child = Command::new(program)
             .args(["-hide_banner", "-nostdin", "-loglevel", "quiet"])
-            .args(["-max_alloc", ALLOC_BYTES_MAX, "-protocol_whitelist", "pipe"])
-            .args(["-threads", "1", "-max_pixels", PIXELS_MAX])
+            .args(["-max_alloc", &ALLOC_BYTES_MAX.to_string()])
+            .args(["-protocol_whitelist", "pipe"])
+            .args(["-threads", "1", "-max_pixels", &PIXELS_MAX.to_string()])
             .args(["-f", "flv", "-i", "pipe:0", "-an", "-sn", "-dn"])
             .args(["-vf", "scale=w='min(640,iw)':h=-2", "-frames:v", "1"])
             .args(["-threads", "1", "-c:v", "mjpeg", "-q:v", "5"])
@@ -110,9 +134,24 @@ impl Running {
             .spawn()?;
         let id = child.id().and_then(|id| i32::try_from(id).ok());
         let group = id.and_then(Pid::from_raw);
-        let _ = setpriority_process(group, NICE);
+        if let Some(pid) = group {
+            restrain(pid);
+        }
         Ok(Self { child, group })
     }
+}
+
+/// Bounds what it takes of the machine, before it has got a byte to decode. Where a system does not allow that, the
+/// bounds of ffmpeg's own are left.
+fn restrain(pid: Pid) {
+    let _ = setpriority_process(Some(pid), NICE);
+    let data = Rlimit {
+        current: Some(DATA_BYTES_MAX),
+        maximum: Some(DATA_BYTES_MAX),
+    };
+    let _ = prlimit(Some(pid), Resource::Data, data);
+    let path = format!("/proc/{}/oom_score_adj", pid.as_raw_nonzero());
+    let _ = std::fs::write(path, OOM_SCORE_ADJ);
 }
 
 impl Drop for Running {

@@ -1,7 +1,8 @@
 //! Pictures of what is live, for lists of rooms: the newest key frame, as ffmpeg decodes it.
 //!
-//! A stranger's stream may break a decoder. This one is another process, with nothing of ours but
-//! one picture's bytes, a deadline and a bound on what it may say.
+//! A stranger's stream may break a decoder. This one is another process: what crashes is not the node. It
+//! gets one picture's bytes and no environment, and has a deadline and bounds on its memory and on what
+//! it may say. It is no sandbox: it runs as the node's user, with the files and the network of the node in reach.
 
 mod ffmpeg;
 
@@ -17,12 +18,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::config;
 use crate::hub::Stream;
+use crate::load::Level;
 use crate::rooms::RoomId;
 
 /// A picture is given out for so long, and a room gets no other one meanwhile.
 pub(crate) const FRESH: Duration = Duration::from_secs(10);
 /// Pictures made at once: thumbnails may take no more of a machine than this.
-const MAKING_MAX: usize = 2;
+const MAKING_MAX: usize = 1;
 /// For one picture, from the wish to its last byte.
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -77,10 +79,11 @@ impl Thumbnails {
         self.0.ffmpeg.is_some()
     }
 
-    /// A picture of this stream, a few seconds old at most; `None` where there is none to be had.
-    pub(crate) async fn of(&self, stream: &Arc<Stream>) -> Option<Bytes> {
+    /// A picture of this stream, a few seconds old at most; `None` where there is none to be had. A node that takes
+    /// no new viewers makes no new ones.
+    pub(crate) async fn of(&self, stream: &Arc<Stream>, level: Level) -> Option<Bytes> {
         self.0.ffmpeg.as_ref()?;
-        let mut making = self.ask(stream).making;
+        let mut making = self.ask(stream, level)?.making;
         // The task that makes it ends in time; the channel never says anything but that.
         let _ = making.changed().await;
         let pictures = self.0.lock();
@@ -89,12 +92,15 @@ impl Thumbnails {
 
     /// The fresh picture of a room, or one that is now being made. Whoever asks may leave: the task
     /// goes on, so that those who come and go start no more than one each ten seconds.
-    fn ask(&self, stream: &Arc<Stream>) -> Picture {
+    fn ask(&self, stream: &Arc<Stream>, level: Level) -> Option<Picture> {
         let now = Instant::now();
         let mut pictures = self.0.lock();
         pictures.retain(|_, picture| now.saturating_duration_since(picture.begun_at) < FRESH);
         if let Some(picture) = pictures.get(stream.room()) {
-            return picture.clone();
+            return Some(picture.clone());
+        }
+        if level >= Level::NoNewViewers {
+            return None;
         }
         let (done, making) = watch::channel(());
         let picture = Picture {
@@ -114,7 +120,7 @@ impl Thumbnails {
             }
             drop(done);
         });
-        picture
+        Some(picture)
     }
 }
 
@@ -122,6 +128,9 @@ impl Inner {
     async fn make(&self, stream: &Stream) -> Option<Bytes> {
         let program = self.ffmpeg.as_ref()?;
         let frames = stream.newest_picture()?;
+        if ffmpeg::is_too_large(&frames) {
+            return None;
+        }
         let _place = self.places.acquire().await.ok()?;
         ffmpeg::jpeg(program, &frames).await
     }

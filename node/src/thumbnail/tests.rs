@@ -88,10 +88,13 @@ async fn a_picture_is_made_once_for_all_who_ask() {
     let (seen_at, runs_at) = (seen.display(), runs.display());
     let script = format!("cat > {seen_at}; echo run >> {runs_at}; {JPEG}");
     let thumbnails = stage.thumbnails(&stage.program(&script));
-    let all = (0..20).map(|_| thumbnails.of(&stage.stream));
+    let all = (0..20).map(|_| thumbnails.of(&stage.stream, Level::Open));
     let all = futures_util::future::join_all(all).await;
     assert!(all.iter().all(|it| it.as_deref() == Some(PICTURE)));
-    assert_eq!(thumbnails.of(&stage.stream).await.as_deref(), Some(PICTURE));
+    assert_eq!(
+        thumbnails.of(&stage.stream, Level::Open).await.as_deref(),
+        Some(PICTURE)
+    );
     assert_eq!(stage.lines("runs"), 1);
     let file = std::fs::read(seen).unwrap();
     assert!(file.starts_with(b"FLV\x01\x01"));
@@ -107,10 +110,13 @@ async fn whoever_leaves_starts_no_second_one() {
     let script = format!("echo run >> {}; cat > /dev/null; {JPEG}", runs.display());
     let thumbnails = stage.thumbnails(&stage.program(&script));
     for _ in 0..5 {
-        let left = thumbnails.of(&stage.stream);
+        let left = thumbnails.of(&stage.stream, Level::Open);
         assert!(futures_util::poll!(std::pin::pin!(left)).is_pending());
     }
-    assert_eq!(thumbnails.of(&stage.stream).await.as_deref(), Some(PICTURE));
+    assert_eq!(
+        thumbnails.of(&stage.stream, Level::Open).await.as_deref(),
+        Some(PICTURE)
+    );
     assert_eq!(stage.lines("runs"), 1);
 }
 
@@ -127,14 +133,18 @@ async fn a_program_that_does_not_do_its_work_gives_no_picture() {
         let stage = Stage::new();
         let thumbnails = stage.thumbnails(&stage.program(script));
         let started = Instant::now();
-        assert_eq!(thumbnails.of(&stage.stream).await, None, "{name}");
+        assert_eq!(
+            thumbnails.of(&stage.stream, Level::Open).await,
+            None,
+            "{name}"
+        );
         assert!(started.elapsed() < DEADLINE, "{name}");
     }
     let stage = Stage::new();
     for no_program in ["/no/such/program", "no-such-program", ""] {
         let none = stage.thumbnails(Path::new(no_program));
         assert!(!none.are_made(), "{no_program}");
-        assert_eq!(none.of(&stage.stream).await, None);
+        assert_eq!(none.of(&stage.stream, Level::Open).await, None);
     }
 }
 
@@ -147,7 +157,7 @@ async fn what_hangs_is_killed_with_all_that_it_started() {
         let thumbnails = stage.thumbnails(&stage.program(&script));
         let asked = tokio::spawn({
             let (thumbnails, stream) = (thumbnails.clone(), Arc::clone(&stage.stream));
-            async move { thumbnails.of(&stream).await }
+            async move { thumbnails.of(&stream, Level::Open).await }
         });
         while stage.lines("pid") == 0 {
             tokio::task::yield_now().await;
@@ -189,7 +199,7 @@ async fn without_video_or_where_it_is_switched_off_there_is_none() {
         ffmpeg: program.clone(),
     };
     let off = Thumbnails::new(settings, stage.tasks.clone(), stage.stop.clone());
-    assert_eq!(off.of(&stage.stream).await, None);
+    assert_eq!(off.of(&stage.stream, Level::Open).await, None);
 
     let claim = Claim {
         room: RoomId::parse("b").unwrap(),
@@ -197,5 +207,56 @@ async fn without_video_or_where_it_is_switched_off_there_is_none() {
         epoch: 1,
     };
     let (_publisher, silent) = stage._hub.publish(claim, Instant::now()).unwrap();
-    assert_eq!(stage.thumbnails(&program).of(&silent).await, None);
+    assert_eq!(
+        stage.thumbnails(&program).of(&silent, Level::Open).await,
+        None
+    );
+}
+
+/// What x264 says of one picture of this size.
+const AVC_4096X2304: &[u8] = b"\x01\x42\xc0\x33\xff\xe1\x00\x18\x67\x42\xc0\x33\xda\x00\x40\x00\x48\x6c\x04\x40\x00\x00\x03\x00\x40\x00\x00\x0c\x83\xc6\x0c\xa8\x01\x00\x04\x68\xce\x0f\xc8";
+const AVC_8192X4320: &[u8] = b"\x01\x42\xc0\x3c\xff\xe1\x00\x1a\x67\x42\xc0\x3c\xda\x00\x20\x00\x08\x76\xc0\x44\x00\x00\x03\x00\x04\x00\x00\x03\x00\xc8\x3c\x20\x10\xa8\x01\x00\x04\x68\xce\x0f\xc8";
+
+#[tokio::test]
+async fn what_is_too_large_reaches_no_decoder() {
+    for (config, picture, runs) in [(AVC_4096X2304, Some(PICTURE), 1), (AVC_8192X4320, None, 0)] {
+        let stage = Stage::new();
+        stage.send(Kind::Config, config);
+        stage.send(Kind::Media { key: true }, b"key frame");
+        let seen = stage.scratch.path().join("runs");
+        let script = format!("echo run >> {}; cat > /dev/null; {JPEG}", seen.display());
+        let thumbnails = stage.thumbnails(&stage.program(&script));
+        let made = thumbnails.of(&stage.stream, Level::Open).await;
+        assert_eq!(made.as_deref(), picture);
+        assert_eq!(stage.lines("runs"), runs);
+    }
+}
+
+#[tokio::test]
+async fn a_node_short_of_room_makes_none_and_gives_what_it_has() {
+    let stage = Stage::new();
+    let program = stage.program(&format!("cat > /dev/null; {JPEG}"));
+    let thumbnails = stage.thumbnails(&program);
+    for (level, expected) in [
+        (Level::NoNewViewers, None),
+        (Level::Open, Some(PICTURE)),
+        (Level::NoNewPublishers, Some(PICTURE)),
+    ] {
+        let picture = thumbnails.of(&stage.stream, level).await;
+        assert_eq!(picture.as_deref(), expected, "{level:?}");
+    }
+}
+
+#[tokio::test]
+async fn it_is_restrained_before_it_has_all_of_its_picture() {
+    let stage = Stage::new();
+    let seen = stage.scratch.path().join("seen");
+    let script = format!(
+        "cat > /dev/null; cat /proc/$$/oom_score_adj > {0}; ulimit -d >> {0}; {JPEG}",
+        seen.display()
+    );
+    let thumbnails = stage.thumbnails(&stage.program(&script));
+    let made = thumbnails.of(&stage.stream, Level::Open).await;
+    assert_eq!(made.as_deref(), Some(PICTURE));
+    assert_eq!(std::fs::read_to_string(seen).unwrap(), "1000\n196608\n");
 }
