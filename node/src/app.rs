@@ -49,6 +49,8 @@ pub(crate) struct App {
     pub admin_token: Token,
     /// Signs addresses for viewers.
     pub play_keys: Reread<Keyring>,
+    /// Mints publish keys.
+    pub publish_keys: Reread<Keyring>,
     /// Where publishers and players come over RTMP, with the port that 0 became.
     pub rtmp_address: SocketAddr,
     /// The same for HTTP.

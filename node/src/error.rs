@@ -30,6 +30,9 @@ pub(crate) enum Refusal {
     /// Said of a wrong key and of a room that does not exist.
     #[error("there is no such room, or the stream key is wrong")]
     KeyRefused,
+    /// Said only of a minted key that was good once.
+    #[error("this stream key has expired: ask for a new one where you got it")]
+    KeyExpired,
     /// What the peer asked for is not repeated: encoders' users put stream keys there, and logs
     /// show this text.
     #[error("publish to `rtmp://HOST/live`: this server has no other application")]
@@ -103,6 +106,7 @@ impl Refusal {
             Self::NoSegment => "no_segment",
             Self::NoThumbnail => "no_thumbnail",
             Self::KeyRefused => "key_refused",
+            Self::KeyExpired => "key_expired",
             Self::NoApplication => "no_application",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TooSlow => "too_slow",
@@ -150,6 +154,7 @@ impl Refusal {
             Self::PlaybackDenied
             | Self::LinkExpired
             | Self::KeyRefused
+            | Self::KeyExpired
             | Self::Kicked
             | Self::Banned { .. } => 403,
             Self::NoRoom
@@ -185,9 +190,11 @@ impl Refusal {
     /// The RTMP status code for a refused publisher.
     pub(crate) fn publish_status(&self) -> &'static str {
         match self {
-            Self::KeyRefused | Self::AlreadyLive | Self::Kicked | Self::Banned { .. } => {
-                status::PUBLISH_BAD_NAME
-            }
+            Self::KeyRefused
+            | Self::KeyExpired
+            | Self::AlreadyLive
+            | Self::Kicked
+            | Self::Banned { .. } => status::PUBLISH_BAD_NAME,
             _ => status::PUBLISH_REJECTED,
         }
     }

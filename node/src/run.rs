@@ -111,6 +111,7 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
         api_token: opened.api_token,
         admin_token: opened.admin_token,
         play_keys: opened.play_keys,
+        publish_keys: opened.publish_keys,
         rtmp_address: listeners.rtmp.local_addr()?,
         http_address: listeners.http.local_addr()?,
         stop,
@@ -147,6 +148,7 @@ struct Opened {
     api_token: Token,
     admin_token: Token,
     play_keys: Reread<Keyring>,
+    publish_keys: Reread<Keyring>,
 }
 
 async fn open_data_folder(config: &Config) -> anyhow::Result<Opened> {
@@ -167,13 +169,22 @@ async fn open_data_folder(config: &Config) -> anyhow::Result<Opened> {
         Reread::open(move || file.read_existing()).context(key)
     };
     let play = folder.play_secret(&config.play.secret_file);
-    for path in folder.exposed(&[api.path(), admin.path(), play.path(), &config.tls.key_file]) {
+    let publish = folder.publish_secret(&config.publish.secret_file);
+    let secrets = [
+        api.path(),
+        admin.path(),
+        play.path(),
+        publish.path(),
+        &config.tls.key_file,
+    ];
+    for path in folder.exposed(&secrets) {
         tracing::warn!(path = %path.display(), "others on this machine can read this secret; make it mode 0600");
     }
     Ok(Opened {
         api_token: token("api.token_file", &api)?,
         admin_token: token("admin.token_file", &admin)?,
         play_keys: keyring("play.secret_file", play)?,
+        publish_keys: keyring("publish.secret_file", publish)?,
         lock,
     })
 }

@@ -11,7 +11,7 @@ mod qoe;
 mod request;
 pub(crate) mod restreams;
 mod room_series;
-mod rooms;
+pub(crate) mod rooms;
 mod stats;
 mod urls;
 mod watch;
@@ -72,8 +72,10 @@ fn of_rooms() -> Router<Arc<App>> {
         )
         .route("/api/v1/rooms/{room}/rotate-key", post(rooms::rotate_key))
         .route("/api/v1/rooms/{room}/stats", get(stats::get))
+        .route("/api/v1/rooms/{room}/revoke-keys", post(rooms::revoke_keys))
         .route("/api/v1/rooms/{room}/live/play-url", get(urls::play))
         .route("/api/v1/rooms/{room}/kick", post(kick::kick))
+        .route("/api/v1/rooms/{room}/live/publish-url", get(urls::publish))
 }
 
 /// What viewers get of one room. All of it stands below a signed address too.

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use isocast_media::UnixMs;
 
 use super::auth::Operator;
 use super::body::unreadable;
@@ -132,20 +134,53 @@ pub(super) async fn remove(app: &App, id: &RoomId) -> Result<StatusCode, Refusal
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The old key opens nothing any more. A publisher that began with it goes on until somebody comes
-/// with the new one, so that a key is replaced without a gap.
+/// The longest overlap: a week to tell everyone.
+pub(crate) const OVERLAP_S_MAX: u64 = 7 * 86_400;
+
+/// The old key opens nothing any more, or from the end of the overlap on. A publisher that began
+/// with it goes on until somebody comes with the new one, so that a key is replaced without a gap.
 pub(super) async fn rotate_key(
+    _: Operator,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<wire::RotatedKey>, Refusal> {
+    let id = room_id(&id)?;
+    let asked = match body.is_empty() {
+        true => Ok(wire::RotateKey::default()),
+        false => serde_json::from_slice(&body),
+    };
+    let asked: wire::RotateKey =
+        asked.map_err(|error| Refusal::BadRequest(format!("the body is no request: {error}")))?;
+    if asked.overlap_s > OVERLAP_S_MAX {
+        let text = format!("overlap_s is a whole number from 0 to {OVERLAP_S_MAX}");
+        return Err(Refusal::BadRequest(text));
+    }
+    let overlap_ms = i64::try_from(asked.overlap_s * 1000).unwrap_or(i64::MAX);
+    let until = Some(UnixMs(unix_now().0 + overlap_ms)).filter(|_| overlap_ms > 0);
+    let stream_key = app.rooms.rotate_key(&id, until).await.map_err(refusal)?;
+    app.known_rooms.forget(&id);
+    // While both keys are good, neither makes its holder the better publisher.
+    if let (Some(stream), None) = (app.hub.stream(&id), until) {
+        stream.give_way();
+    }
+    tracing::info!(room = %id, overlap_s = asked.overlap_s, "publish key replaced");
+    Ok(Json(wire::RotatedKey { stream_key }))
+}
+
+/// Every key there was opens nothing any more, and who publishes is sent away at once.
+pub(super) async fn revoke_keys(
     _: Operator,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<wire::RotatedKey>, Refusal> {
     let id = room_id(&id)?;
-    let stream_key = app.rooms.rotate_key(&id).await.map_err(refusal)?;
+    let stream_key = app.rooms.rotate_key(&id, None).await.map_err(refusal)?;
     app.known_rooms.forget(&id);
     if let Some(stream) = app.hub.stream(&id) {
-        stream.give_way();
+        stream.dismiss_publisher();
     }
-    tracing::info!(room = %id, "publish key replaced");
+    tracing::info!(room = %id, "publish keys revoked");
     Ok(Json(wire::RotatedKey { stream_key }))
 }
 

@@ -108,6 +108,7 @@ impl Node {
             api_token: token("api", TOKEN),
             admin_token: token("admin", ADMIN_TOKEN),
             play_keys: Reread::open(|| Ok(play_keys())).unwrap(),
+            publish_keys: Reread::open(|| Ok(play_keys())).unwrap(),
             rtmp_address: "0.0.0.0:1935".parse().unwrap(),
             http_address: listener.local_addr().unwrap(),
             stop,

@@ -1,4 +1,5 @@
-//! Addresses to hand out: where a room is watched, for whoever may give that away.
+//! Addresses to hand out: where a room is watched, and where and with which key it is published,
+//! for whoever may give that away.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderName, header};
-use isocast_access::Pass;
+use isocast_access::{Minted, Pass};
 
 use super::auth::Operator;
 use super::rooms::{refusal, room_id};
@@ -47,6 +48,34 @@ pub(super) async fn play(
     };
     let urls = play_urls(&Here::of(&app, local), &app, &id, pass.as_ref());
     Ok((NO_STORE, Json(urls)))
+}
+
+/// `GET /api/v1/rooms/<id>/live/publish-url`: each call mints another key.
+pub(super) async fn publish(
+    _: Operator,
+    State(app): State<Arc<App>>,
+    Extension(local): Extension<Local>,
+    Path(id): Path<String>,
+    query: Result<Query<wire::ExpiresIn>, QueryRejection>,
+) -> Result<NotStored<wire::PublishUrl>, Refusal> {
+    let id = room_id(&id)?;
+    let room = app.rooms.get(&id).await.map_err(refusal)?;
+    let room = room.ok_or(Refusal::NoRoom)?;
+    let expires_at_s = expires_at_s(query, app.config.publish.key_max_s)?;
+    let minted = Minted {
+        generation: room.key_generation,
+        expires_at_s,
+    };
+    let stream_key = minted.mint(&*app.publish_keys.now().await, &id);
+    tracing::info!(room = %id, key = stream_key.fingerprint(), expires_at_s, "publish key minted");
+    let Here { rtmp, .. } = Here::of(&app, local);
+    let url = wire::PublishUrl {
+        rtmp_url: format!("{rtmp}/live"),
+        stream_key,
+        expires_at_ms: expires_at_s.saturating_mul(1000),
+        placed: false,
+    };
+    Ok((NO_STORE, Json(url)))
 }
 
 /// The second since 1970 that was asked for, by its distance.

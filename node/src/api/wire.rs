@@ -7,7 +7,9 @@
 //! | `GET /api/v1/rooms/<id>` | 200 [`RoomNow`] |
 //! | `PATCH /api/v1/rooms/<id>` [`ChangeRoom`] | 200 [`Room`] |
 //! | `DELETE /api/v1/rooms/<id>` | 204 |
-//! | `POST /api/v1/rooms/<id>/rotate-key` | 200 [`RotatedKey`] |
+//! | `POST /api/v1/rooms/<id>/rotate-key` [`RotateKey`], or nothing | 200 [`RotatedKey`] |
+//! | `POST /api/v1/rooms/<id>/revoke-keys` | 200 [`RotatedKey`] |
+//! | `GET /api/v1/rooms/<id>/live/publish-url` [`ExpiresIn`] as query | 200 [`PublishUrl`] |
 //! | `GET /api/v1/rooms/<id>/stats` | 200 [`Stats`] |
 //! | `GET /api/v1/rooms/<id>/live/play-url` [`ExpiresIn`] as query | 200 [`PlayUrls`] |
 //! | `POST /api/v1/rooms/<id>/kick` [`Kick`], or nothing | 204 |
@@ -88,6 +90,9 @@ pub(crate) struct Room {
     pub limits: RoomLimits,
     pub created_at_ms: i64,
     pub key_generation: u32,
+    /// Until when keys of the generation before open the room as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_key_until_ms: Option<i64>,
 }
 
 impl From<rooms::Room> for Room {
@@ -99,6 +104,7 @@ impl From<rooms::Room> for Room {
             limits,
             created_at,
             key_generation,
+            previous_key_until,
         } = room;
         Self {
             id,
@@ -107,6 +113,7 @@ impl From<rooms::Room> for Room {
             limits,
             created_at_ms: created_at.0,
             key_generation,
+            previous_key_until_ms: previous_key_until.map(|until| until.0),
         }
     }
 }
@@ -132,12 +139,19 @@ impl From<Claim> for Publisher {
     }
 }
 
-/// The only answer, with [`RotatedKey`], that holds a publish key.
+/// The only answer, with [`RotatedKey`], that holds a room's own key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct CreatedRoom {
     pub room: Room,
     #[serde(with = "isocast_admin::revealed")]
     pub stream_key: PublishKey,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RotateKey {
+    /// Seconds for which the old key, and what was minted beside it, opens the room too.
+    pub overlap_s: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -176,6 +190,17 @@ pub(crate) struct RoomList {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ExpiresIn {
     pub expires_in_s: Option<u64>,
+}
+
+/// Where to publish, and a key that is good for a while.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PublishUrl {
+    pub rtmp_url: String,
+    #[serde(with = "isocast_admin::revealed")]
+    pub stream_key: PublishKey,
+    pub expires_at_ms: u64,
+    /// Whether a certain node was chosen: all of them take the stream alike.
+    pub placed: bool,
 }
 
 /// Where a room is watched; nothing for what is switched off.
@@ -233,6 +258,7 @@ mod tests {
             limits: RoomLimits::default(),
             created_at: UnixMs(12),
             key_generation: 3,
+            previous_key_until: None,
         };
         let stream_key = PublishKey::parse("room_a_key_x").expect("a key");
         let created = CreatedRoom {

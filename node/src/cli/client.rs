@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use crate::api::restreams::{PutRestreams, RestreamList};
 use crate::api::wire::{
     ChangeRoom, CreateRoom, CreatedRoom, ErrorBody, Kick, PlayUrls, ROOMS_PATH, Room, RoomList,
-    RotatedKey, Stats,
+    RotateKey, RotatedKey, Stats,
 };
 use crate::data::Secret;
 use crate::rooms::{LIST_MAX, PublishKey, RoomId};
@@ -64,8 +64,19 @@ impl Client {
         self.call(Method::DELETE, &path, Vec::new()).await.map(drop)
     }
 
-    pub(super) async fn rotate_key(&self, id: &RoomId) -> anyhow::Result<PublishKey> {
+    pub(super) async fn rotate_key(
+        &self,
+        id: &RoomId,
+        overlap_s: u64,
+    ) -> anyhow::Result<PublishKey> {
         let path = format!("{ROOMS_PATH}/{id}/rotate-key");
+        let body = serde_json::to_vec(&RotateKey { overlap_s }).context("no JSON form")?;
+        let rotated: RotatedKey = read(&self.call(Method::POST, &path, body).await?)?;
+        Ok(rotated.stream_key)
+    }
+
+    pub(super) async fn revoke_keys(&self, id: &RoomId) -> anyhow::Result<PublishKey> {
+        let path = format!("{ROOMS_PATH}/{id}/revoke-keys");
         let rotated: RotatedKey = read(&self.call(Method::POST, &path, Vec::new()).await?)?;
         Ok(rotated.stream_key)
     }

@@ -113,10 +113,26 @@ impl Desk {
         }
     }
 
-    pub(super) async fn rotate_key(&self, id: &RoomId) -> anyhow::Result<PublishKey> {
+    pub(super) async fn rotate_key(
+        &self,
+        id: &RoomId,
+        overlap_s: u64,
+    ) -> anyhow::Result<PublishKey> {
         match self {
-            Self::Store { rooms, .. } => Ok(rooms.rotate_key(id).await?),
-            Self::Node(client) => client.rotate_key(id).await,
+            Self::Store { rooms, .. } => {
+                let overlap_ms = i64::try_from(overlap_s * 1000)?;
+                let until = Some(UnixMs(now().0 + overlap_ms)).filter(|_| overlap_ms > 0);
+                Ok(rooms.rotate_key(id, until).await?)
+            }
+            Self::Node(client) => client.rotate_key(id, overlap_s).await,
+        }
+    }
+
+    /// Where no node runs there is nobody to send away.
+    pub(super) async fn revoke_keys(&self, id: &RoomId) -> anyhow::Result<PublishKey> {
+        match self {
+            Self::Store { rooms, .. } => Ok(rooms.rotate_key(id, None).await?),
+            Self::Node(client) => client.revoke_keys(id).await,
         }
     }
 

@@ -8,6 +8,7 @@ use super::desk::Desk;
 use super::limits::LimitFlags;
 use super::stats as table;
 use super::{Console, Failure, restream};
+use crate::api::rooms::OVERLAP_S_MAX;
 use crate::api::wire::{
     BAN_S_MAX, ChangeRoom, CreateRoom, Kick, PlayUrls, Room, RoomList, RotatedKey,
 };
@@ -71,6 +72,15 @@ pub(super) enum Command {
     },
     /// Replace a room's publish key
     RotateKey {
+        id: RoomId,
+        /// Seconds for which the old key opens the room too, up to a week
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=OVERLAP_S_MAX))]
+        overlap_s: u64,
+        #[command(flatten)]
+        show: Show,
+    },
+    /// Replace a room's publish key, end every key there was, and send its publisher away
+    RevokeKeys {
         id: RoomId,
         #[command(flatten)]
         show: Show,
@@ -234,18 +244,24 @@ async fn at(
                 "the publisher of room {id} is sent away"
             )?)
         }
-        Command::RotateKey { id, show } => {
-            let stream_key = desk.rotate_key(&id).await?;
-            // A failure here must not lose the new key, and the old file opens nothing.
-            let _ = folder.forget_key(&id);
-            if show.json {
-                return print_json(console, &RotatedKey { stream_key });
-            }
-            writeln!(
-                console.out,
-                "room {id} has a new key; the old one is refused"
-            )?;
-            hand_out(&stream_key, show, folder, console)
+        Command::RotateKey {
+            id,
+            overlap_s,
+            show,
+        } => {
+            let stream_key = desk.rotate_key(&id, overlap_s).await?;
+            let line = match overlap_s {
+                0 => format!("room {id} has a new key; the old one is refused"),
+                _ => format!(
+                    "room {id} has a new key; the old one is refused in {overlap_s} seconds"
+                ),
+            };
+            replaced(stream_key, &line, show, folder, console)
+        }
+        Command::RevokeKeys { id, show } => {
+            let stream_key = desk.revoke_keys(&id).await?;
+            let line = format!("room {id} has a new key; every other is refused");
+            replaced(stream_key, &line, show, folder, console)
         }
         Command::PlayUrl {
             id,
@@ -271,6 +287,23 @@ async fn at(
             Ok(())
         }
     }
+}
+
+/// Tells that there is a new key, and hands it out.
+fn replaced(
+    stream_key: PublishKey,
+    line: &str,
+    show: Show,
+    folder: &Folder,
+    console: &mut Console<'_>,
+) -> anyhow::Result<()> {
+    // A failure here must not lose the new key, and the old file opens nothing.
+    let _ = folder.forget_key(stream_key.room());
+    if show.json {
+        return print_json(console, &RotatedKey { stream_key });
+    }
+    writeln!(console.out, "{line}")?;
+    hand_out(&stream_key, show, folder, console)
 }
 
 /// Shows the key to whoever asked, or keeps it in a file where output may end up in a log.

@@ -32,6 +32,7 @@ pub(crate) struct Config {
     pub admin: Admin,
     pub public: Public,
     pub play: Play,
+    pub publish: Publish,
     pub rtmp: Rtmp,
     pub http: Http,
     pub hub: Hub,
@@ -58,6 +59,7 @@ impl Default for Config {
             admin: Admin::default(),
             public: Public::default(),
             play: Play::default(),
+            publish: Publish::default(),
             rtmp: Rtmp::default(),
             http: Http::default(),
             hub: Hub::default(),
@@ -302,6 +304,26 @@ impl Default for Play {
         Self {
             secret_file: PathBuf::new(),
             url_max_s: 86_400,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Publish {
+    /// File with the secrets under which publish keys are minted, in the form of `play.secret_file`. Empty: `publish-secret` in the data folder, made by the first start.
+    #[schemars(extend("format" = "file"))]
+    pub secret_file: PathBuf,
+    /// Seconds for which a minted key is good at most.
+    #[schemars(range(min = 60, max = 31_536_000))]
+    pub key_max_s: u64,
+}
+
+impl Default for Publish {
+    fn default() -> Self {
+        Self {
+            secret_file: PathBuf::new(),
+            key_max_s: 86_400,
         }
     }
 }

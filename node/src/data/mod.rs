@@ -6,6 +6,7 @@
 //! | `api-token` | the API token, made by the first start; unused where `api.token_file` names another |
 //! | `admin-token` | the same for the admin API and `admin.token_file` |
 //! | `play-secret` | the keyring that signs addresses for viewers, made by the first start; unused where `play.secret_file` names another |
+//! | `publish-secret` | the same for minted publish keys and `publish.secret_file` |
 //! | `webhook-secret` | what webhooks are signed with; unused where `webhooks.secret_file` names another |
 //! | `secret` | 32 bytes in hex, under which publish keys are hashed |
 //! | `node.json` | the running node's process and addresses |
@@ -41,6 +42,7 @@ use crate::rooms::RoomId;
 const API_TOKEN: &str = "api-token";
 const ADMIN_TOKEN: &str = "admin-token";
 const PLAY_SECRET: &str = "play-secret";
+const PUBLISH_SECRET: &str = "publish-secret";
 const WEBHOOK_SECRET: &str = "webhook-secret";
 const SECRET: &str = "secret";
 const NODE: &str = "node.json";
@@ -120,6 +122,12 @@ impl Folder {
     /// Where the secrets are that sign addresses for viewers.
     pub(crate) fn play_secret(&self, configured: &Path) -> KeyringFile {
         let (path, is_ours) = self.place(PLAY_SECRET, configured);
+        KeyringFile { path, is_ours }
+    }
+
+    /// The same for minted publish keys.
+    pub(crate) fn publish_secret(&self, configured: &Path) -> KeyringFile {
+        let (path, is_ours) = self.place(PUBLISH_SECRET, configured);
         KeyringFile { path, is_ours }
     }
 

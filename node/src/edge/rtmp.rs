@@ -233,9 +233,12 @@ impl Connection {
             return Err(Refusal::Draining);
         }
         self.app.load.check_new_publisher()?;
+        let publish_keys = self.app.publish_keys.now().await;
         let admission = Admission {
             node_id: &self.app.node_id,
             rooms: &*self.app.rooms,
+            known_rooms: &self.app.known_rooms,
+            publish_keys: &publish_keys,
             registry: &self.app.registry,
             hub: &self.app.hub,
             limits: &self.app.config.limits,
@@ -306,7 +309,7 @@ impl Connection {
         }
         self.session.refuse(
             status::PUBLISH_BAD_NAME,
-            "Another encoder has taken the room over, or the room was deleted.",
+            "Another encoder has taken the room over, its keys were revoked, or it was deleted.",
         );
         Err(End::Told)
     }

@@ -246,6 +246,15 @@ impl Stream {
         }
     }
 
+    /// Sends the publisher away; its viewers are held as if it had lost its connection.
+    pub(crate) fn dismiss_publisher(&self) {
+        let mut inner = self.write();
+        if let Some(present) = inner.present.take() {
+            present.revoked.revoke();
+            self.enter(&mut inner, State::Interrupted, Instant::now());
+        }
+    }
+
     /// When the present publisher last sent something, or began; `None` where there is none, and
     /// where it gives way to any newcomer.
     pub(crate) fn last_frame(&self) -> Option<Instant> {

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use isocast_access::{Keyring, Minted};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -9,7 +10,7 @@ use crate::config;
 use crate::error::Refusal;
 use crate::hub::{Hub, Publisher, Stream, unix_now};
 use crate::registry::{Held, Registry};
-use crate::rooms::{OnConflict, PublishKey, Room, Rooms};
+use crate::rooms::{self, OnConflict, PublishKey, Room, Rooms};
 
 /// A present publisher that sent nothing for this long has lost its room to a newcomer.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -18,6 +19,9 @@ const SILENCE: Duration = Duration::from_secs(1);
 pub(crate) struct Admission<'a> {
     pub node_id: &'a str,
     pub rooms: &'a dyn Rooms,
+    /// For minted keys, which only need to know the room.
+    pub known_rooms: &'a rooms::Cache,
+    pub publish_keys: &'a Keyring,
     pub registry: &'a Arc<dyn Registry>,
     pub hub: &'a Hub,
     pub limits: &'a config::Limits,
@@ -44,16 +48,23 @@ pub(crate) struct Admitted {
 pub(crate) async fn admit(admission: Admission<'_>, key: &str) -> Result<Admitted, Refusal> {
     let Admission {
         node_id,
-        rooms,
         registry,
         hub,
         limits,
         bans,
         keep_place,
         awaited,
+        rooms,
+        known_rooms,
+        publish_keys,
     } = admission;
+    let keys = Keys {
+        rooms,
+        known_rooms,
+        publish_keys,
+    };
     let key = PublishKey::parse(key).map_err(|_| Refusal::KeyRefused)?;
-    let mut room = authenticate(rooms, &key).await?;
+    let mut room = keys.authenticate(&key).await?;
     tracing::debug!(room = %room.id, key = key.fingerprint(), "the key is right");
     if let Some(left) = bans.left(&key.fingerprint(), Instant::now().into_std()) {
         return Err(Refusal::Banned {
@@ -65,7 +76,7 @@ pub(crate) async fn admit(admission: Admission<'_>, key: &str) -> Result<Admitte
         && outlast(&stream).await? == Outlasted::AfterAWait
     {
         // The room may have been deleted meanwhile, which is one way for its publisher to go.
-        room = authenticate(rooms, &key).await?;
+        room = keys.authenticate(&key).await?;
     }
     if !keep_place() {
         return Err(Refusal::CrowdedOut);
@@ -96,12 +107,35 @@ pub(crate) async fn admit(admission: Admission<'_>, key: &str) -> Result<Admitte
     })
 }
 
-async fn authenticate(rooms: &dyn Rooms, key: &PublishKey) -> Result<Room, Refusal> {
-    let room = rooms.authenticate(key).await.map_err(|error| {
-        tracing::warn!(%error, "publish keys cannot be checked");
-        Refusal::Unavailable("the room store")
-    })?;
-    room.ok_or(Refusal::KeyRefused)
+/// What tells whether a key opens a room.
+struct Keys<'a> {
+    rooms: &'a dyn Rooms,
+    known_rooms: &'a rooms::Cache,
+    publish_keys: &'a Keyring,
+}
+
+impl Keys<'_> {
+    /// The room that this key opens: its own key, or one that was minted for it.
+    async fn authenticate(&self, key: &PublishKey) -> Result<Room, Refusal> {
+        let unavailable = |error| {
+            tracing::warn!(%error, "publish keys cannot be checked");
+            Refusal::Unavailable("the room store")
+        };
+        let now = unix_now();
+        let Some(minted) = Minted::read(self.publish_keys, key) else {
+            let room = self.rooms.authenticate(key, now).await;
+            return room.map_err(unavailable)?.ok_or(Refusal::KeyRefused);
+        };
+        let room = self.known_rooms.get(key.room(), Instant::now().into_std());
+        let room = room.await.map_err(unavailable)?;
+        let room = room.filter(|room| room.takes_keys_of(minted.generation, now));
+        let is_in_time = now.0 < i64::try_from(minted.expires_at_s * 1000).unwrap_or(i64::MAX);
+        match room {
+            Some(room) if is_in_time => Ok(room),
+            Some(_) => Err(Refusal::KeyExpired),
+            None => Err(Refusal::KeyRefused),
+        }
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -150,8 +184,10 @@ mod tests {
     use crate::rooms::{Change, NewRoom, Playback, RoomId, RoomLimits};
 
     struct Place {
-        rooms: Memory,
         registry: Arc<dyn Registry>,
+        rooms: Arc<Memory>,
+        known_rooms: rooms::Cache,
+        publish_keys: Keyring,
         hub: Hub,
         limits: config::Limits,
         bans: Bans,
@@ -168,9 +204,12 @@ mod tests {
                 lag_ms_max: 5000,
                 streams_max: 2,
             };
+            let rooms = Arc::new(Memory::new());
             Self {
-                rooms: Memory::new(),
                 registry: Arc::new(registry::Memory::default()),
+                known_rooms: rooms::Cache::new(rooms.clone()),
+                rooms,
+                publish_keys: Keyring::parse(&format!("k1 {}", "s".repeat(32))).unwrap(),
                 hub: Hub::new(limits),
                 limits: config::Limits::default(),
                 bans: Bans::default(),
@@ -195,7 +234,9 @@ mod tests {
         ) -> Admission<'a> {
             Admission {
                 node_id: "node-1",
-                rooms: &self.rooms,
+                rooms: &*self.rooms,
+                known_rooms: &self.known_rooms,
+                publish_keys: &self.publish_keys,
                 registry: &self.registry,
                 hub: &self.hub,
                 limits: &self.limits,
@@ -301,6 +342,50 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_minted_key_opens_its_room_until_it_expires_or_its_generation_ends() {
+        let place = Place::new();
+        let own = place.room("a", OnConflict::Takeover).await;
+        let room = own.room();
+        let now_s = u64::try_from(unix_now().0 / 1000).unwrap();
+        let mint = |generation, expires_at_s| {
+            let says = Minted {
+                generation,
+                expires_at_s,
+            };
+            says.mint(&place.publish_keys, room)
+        };
+        let admit = async |key: &PublishKey| place.admit(key.reveal()).await.map(drop);
+        let good = mint(1, now_s + 100);
+        assert_eq!(admit(&good).await, Ok(()));
+        assert_eq!(admit(&own).await, Ok(()), "the room's own key stays");
+        assert_eq!(admit(&mint(1, now_s)).await, Err(Refusal::KeyExpired));
+        for other in [
+            mint(2, now_s + 100),
+            mint(0, now_s + 100),
+            PublishKey::with_secret(&RoomId::parse("b").unwrap(), good.secret()).unwrap(),
+        ] {
+            assert_eq!(admit(&other).await, Err(Refusal::KeyRefused));
+        }
+
+        let rotate = async |overlap_ms| {
+            let until = UnixMs(unix_now().0 + overlap_ms);
+            let until = Some(until).filter(|_| overlap_ms > 0);
+            place.rooms.rotate_key(room, until).await.unwrap();
+            place.known_rooms.forget(room);
+        };
+        rotate(100_000).await;
+        assert_eq!(admit(&good).await, Ok(()), "while it overlaps");
+        assert_eq!(admit(&mint(2, now_s + 100)).await, Ok(()));
+        rotate(0).await;
+        assert_eq!(admit(&good).await, Err(Refusal::KeyRefused));
+        assert_eq!(admit(&mint(3, now_s + 100)).await, Ok(()));
+        place.rooms.delete(room).await.unwrap();
+        place.known_rooms.forget(room);
+        let gone = admit(&mint(3, now_s + 100)).await;
+        assert_eq!(gone, Err(Refusal::KeyRefused));
+    }
+
+    #[tokio::test]
     async fn without_its_store_the_node_says_so() {
         let place = Place::new();
         let key = place.room("a", OnConflict::Refuse).await;
@@ -362,7 +447,7 @@ mod tests {
         let place = Place::new();
         let old_key = place.room("a", OnConflict::Refuse).await;
         let present = place.admit(old_key.reveal()).await.unwrap();
-        let new_key = place.rooms.rotate_key(old_key.room()).await.unwrap();
+        let new_key = place.rooms.rotate_key(old_key.room(), None).await.unwrap();
         place.hub.stream(old_key.room()).unwrap().give_way();
         send(&present);
         assert!(!present.revocation().has_come(), "nobody else is there yet");

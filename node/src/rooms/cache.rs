@@ -179,6 +179,7 @@ mod tests {
             limits: RoomLimits::default(),
             created_at: UnixMs(1),
             key_generation: 1,
+            previous_key_until: None,
         }
     }
 }

@@ -19,6 +19,7 @@ macro_rules! contract {
             lists_are_in_byte_order_and_paged,
             a_deleted_room_is_gone_with_its_key,
             a_new_key_replaces_the_old_one,
+            an_old_key_opens_the_room_while_it_overlaps,
             a_put_room_is_made_then_changed_where_it_differs,
             a_room_put_again_stays_as_it_is,
             a_change_touches_what_it_names_and_no_key,
@@ -75,6 +76,7 @@ async fn a_room_is_what_was_asked_for(store: &dyn Rooms) {
             limits: RoomLimits::default(),
             created_at,
             key_generation: 1,
+            previous_key_until: None,
         };
         assert_eq!(room, expected);
         assert_eq!(key.room(), &room.id);
@@ -93,7 +95,7 @@ async fn ids_are_taken_once(store: &dyn Rooms) {
         matches!(store.create(again).await, Err(Error::AlreadyExists(taken)) if taken == room.id)
     );
     assert_eq!(
-        store.authenticate(&key).await.expect("answers"),
+        store.authenticate(&key, NOW).await.expect("answers"),
         Some(room),
         "nothing has changed"
     );
@@ -153,7 +155,7 @@ async fn a_change_touches_what_it_names_and_no_key(store: &dyn Rooms) {
     assert_eq!(put.room.on_conflict, room.on_conflict);
     assert_eq!(put.room.limits.viewers_max.map(u32::from), Some(7));
     assert!(put.room.limits.codecs.is_empty());
-    let stored = store.authenticate(&key).await.expect("answers");
+    let stored = store.authenticate(&key, NOW).await.expect("answers");
     assert_eq!(stored, Some(put.room), "the key is the same");
 
     let nobody = store.change(&id("other"), Change::default()).await;
@@ -166,15 +168,15 @@ async fn a_deleted_room_is_gone_with_its_key(store: &dyn Rooms) {
     store.delete(&room.id).await.expect("deleted");
     assert!(matches!(store.delete(&room.id).await, Err(Error::NotFound(gone)) if gone == room.id));
     assert_eq!(store.get(&room.id).await.expect("answers"), None);
-    assert_eq!(store.authenticate(&key).await.expect("answers"), None);
+    assert_eq!(store.authenticate(&key, NOW).await.expect("answers"), None);
     assert_eq!(
-        store.authenticate(&kept_key).await.expect("answers"),
+        store.authenticate(&kept_key, NOW).await.expect("answers"),
         Some(kept)
     );
 
     store.create(new("a")).await.expect("its id is free again");
     assert_eq!(
-        store.authenticate(&key).await.expect("answers"),
+        store.authenticate(&key, NOW).await.expect("answers"),
         None,
         "the old key stays dead"
     );
@@ -184,26 +186,77 @@ async fn a_new_key_replaces_the_old_one(store: &dyn Rooms) {
     let (room, old) = store.create(new("a")).await.expect("made");
     let (other, others_key) = store.create(new("b")).await.expect("made");
     for generation in 2..5 {
-        let key = store.rotate_key(&room.id).await.expect("changed");
+        let key = store.rotate_key(&room.id, None).await.expect("changed");
         assert_ne!(key.reveal(), old.reveal());
         let expected = Room {
             key_generation: generation,
             ..room.clone()
         };
         assert_eq!(
-            store.authenticate(&key).await.expect("answers"),
+            store.authenticate(&key, NOW).await.expect("answers"),
             Some(expected)
         );
-        assert_eq!(store.authenticate(&old).await.expect("answers"), None);
+        assert_eq!(store.authenticate(&old, NOW).await.expect("answers"), None);
     }
     assert_eq!(
-        store.authenticate(&others_key).await.expect("answers"),
+        store.authenticate(&others_key, NOW).await.expect("answers"),
         Some(other)
     );
     assert!(matches!(
-        store.rotate_key(&id("c")).await,
+        store.rotate_key(&id("c"), None).await,
         Err(Error::NotFound(_))
     ));
+}
+
+async fn an_old_key_opens_the_room_while_it_overlaps(store: &dyn Rooms) {
+    let (room, first) = store.create(new("a")).await.expect("made");
+    let until = UnixMs(NOW.0 + 1000);
+    let opens = async |key: &PublishKey, now| {
+        let opened = store.authenticate(key, now).await.expect("answers");
+        let kept = store.get(&room.id).await.expect("answers");
+        assert!(opened.is_none() || opened == kept, "the room as it is");
+        opened.is_some()
+    };
+    let rotate = async |until| store.rotate_key(&room.id, until).await.expect("changed");
+    let generations = async |now| {
+        let room = store.get(&room.id).await.expect("answers").expect("there");
+        (0..5)
+            .filter(|n| room.takes_keys_of(*n, now))
+            .collect::<Vec<_>>()
+    };
+
+    let second = rotate(Some(until)).await;
+    let kept = store.get(&room.id).await.expect("answers").expect("there");
+    assert_eq!(kept.previous_key_until, Some(until));
+    assert!(opens(&first, NOW).await && opens(&second, NOW).await);
+    assert_eq!(generations(NOW).await, [1, 2]);
+    assert!(!opens(&first, until).await && opens(&second, until).await);
+    assert_eq!(generations(until).await, [2]);
+
+    let again = NewRoom {
+        playback: Playback::Public,
+        ..new("a")
+    };
+    let put = store.put(again, &second).await.expect("changed");
+    assert_eq!(put.room.previous_key_until, Some(until));
+    assert!(opens(&first, NOW).await, "what is put has the same key");
+
+    let third = rotate(Some(until)).await;
+    assert!(!opens(&first, NOW).await, "it is the last but one");
+    assert!(opens(&second, NOW).await && opens(&third, NOW).await);
+    assert_eq!(generations(NOW).await, [2, 3]);
+
+    let fourth = rotate(None).await;
+    assert!(!opens(&second, NOW).await && !opens(&third, NOW).await);
+    assert!(opens(&fourth, NOW).await);
+    assert_eq!(generations(NOW).await, [4]);
+
+    rotate(Some(until)).await;
+    assert!(opens(&fourth, NOW).await);
+    let own = PublishKey::generate(&room.id);
+    let put = store.put(new("a"), &own).await.expect("changed");
+    assert_eq!(put.room.previous_key_until, None);
+    assert!(!opens(&fourth, NOW).await && opens(&own, NOW).await);
 }
 
 async fn a_put_room_is_made_then_changed_where_it_differs(store: &dyn Rooms) {
@@ -219,6 +272,7 @@ async fn a_put_room_is_made_then_changed_where_it_differs(store: &dyn Rooms) {
         limits: RoomLimits::default(),
         created_at: new("a").created_at,
         key_generation: 1,
+        previous_key_until: None,
     };
     let expected = Put {
         room: before.clone(),
@@ -271,7 +325,7 @@ async fn a_put_room_is_made_then_changed_where_it_differs(store: &dyn Rooms) {
         for known in [&first, &second] {
             let opens = known.reveal() == key.reveal();
             assert_eq!(
-                store.authenticate(known).await.expect("answers"),
+                store.authenticate(known, NOW).await.expect("answers"),
                 opens.then(|| room.clone())
             );
         }
@@ -318,12 +372,18 @@ async fn only_the_rooms_own_key_opens_it(store: &dyn Rooms) {
     ] {
         let key = PublishKey::parse(&wrong).expect("the right form");
         assert_eq!(
-            store.authenticate(&key).await.expect("answers"),
+            store.authenticate(&key, NOW).await.expect("answers"),
             None,
             "{wrong}"
         );
     }
-    assert!(store.authenticate(&a).await.expect("answers").is_some());
+    assert!(
+        store
+            .authenticate(&a, NOW)
+            .await
+            .expect("answers")
+            .is_some()
+    );
 }
 
 async fn targets_are_kept_in_order_with_their_keys(store: &dyn Rooms) {
@@ -374,6 +434,8 @@ async fn many_at_once_make_one_room(store: &dyn Rooms) {
         assert!(matches!(refused, Error::AlreadyExists(_)), "{refused}");
     }
 }
+
+const NOW: UnixMs = UnixMs(1_800_000_000_000);
 
 async fn names(store: &dyn Rooms, after: Option<&str>, limit: usize) -> Vec<String> {
     let after = after.map(id);

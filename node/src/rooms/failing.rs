@@ -1,6 +1,7 @@
 //! A store whose disk is gone: every call fails. For tests of what the node does then.
 
 use futures_util::future;
+use isocast_media::UnixMs;
 
 use super::{Answer, Change, Error, NewRoom, PublishKey, Put, Room, RoomId, Rooms, Target};
 
@@ -38,11 +39,11 @@ impl Rooms for Failing {
         fail()
     }
 
-    fn rotate_key<'a>(&'a self, _: &'a RoomId) -> Answer<'a, PublishKey> {
+    fn rotate_key<'a>(&'a self, _: &'a RoomId, _: Option<UnixMs>) -> Answer<'a, PublishKey> {
         fail()
     }
 
-    fn authenticate<'a>(&'a self, _: &'a PublishKey) -> Answer<'a, Option<Room>> {
+    fn authenticate<'a>(&'a self, _: &'a PublishKey, _: UnixMs) -> Answer<'a, Option<Room>> {
         fail()
     }
 

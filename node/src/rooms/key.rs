@@ -3,6 +3,7 @@
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
+use isocast_media::UnixMs;
 use sha2::Sha256;
 
 use super::seal::Sealer;
@@ -22,6 +23,15 @@ impl fmt::Debug for KeyHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("KeyHash(…)")
     }
+}
+
+/// A room and the keys that open it.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    pub(super) room: Room,
+    pub(super) hash: KeyHash,
+    /// Of the key before, which may open it until [`Room::previous_key_until`].
+    pub(super) previous_hash: Option<KeyHash>,
 }
 
 /// Hashes and checks keys under one secret.
@@ -44,15 +54,21 @@ impl KeyHasher {
         KeyHash(self.mac(key).finalize().into_bytes().into())
     }
 
-    /// The room, if the key is the one stored for it. With and without a stored room this does one
-    /// HMAC and one comparison in constant time.
-    pub(super) fn admit(&self, key: &PublishKey, stored: Option<(Room, KeyHash)>) -> Option<Room> {
-        let (room, hash) = match stored {
-            Some((room, hash)) => (Some(room), hash),
-            None => (None, KeyHash::NOBODYS),
-        };
-        let is_right = self.is_of(&hash, key);
-        room.filter(|_| is_right)
+    /// The room, if the key opens it now. Whatever is stored, this compares with two hashes, each
+    /// in constant time.
+    pub(super) fn admit(
+        &self,
+        key: &PublishKey,
+        stored: Option<Stored>,
+        now: UnixMs,
+    ) -> Option<Room> {
+        let hash = stored.as_ref().map(|stored| stored.hash);
+        let previous = stored.as_ref().and_then(|stored| stored.previous_hash);
+        let is_present = self.is_of(&hash.unwrap_or(KeyHash::NOBODYS), key);
+        let is_previous = self.is_of(&previous.unwrap_or(KeyHash::NOBODYS), key);
+        let room = stored?.room;
+        let overlaps = room.previous_key_until.is_some_and(|until| now < until);
+        (is_present || (is_previous && overlaps)).then_some(room)
     }
 
     /// Compares in constant time.
@@ -82,23 +98,37 @@ mod tests {
             playback: super::super::Playback::Private,
             on_conflict: super::super::OnConflict::Refuse,
             limits: super::super::RoomLimits::default(),
-            created_at: isocast_media::UnixMs(1),
-            key_generation: 1,
+            created_at: UnixMs(1),
+            key_generation: 2,
+            previous_key_until: Some(UnixMs(100)),
         };
         let hasher = KeyHasher::new(Secret::new([1; 32]));
         let hash = hasher.hash(&key);
-        let with = |hash| Some((stored.clone(), hash));
-        assert_eq!(hasher.admit(&key, with(hash)), Some(stored.clone()));
-        assert_eq!(hasher.admit(&other, with(hash)), None);
-        assert_eq!(hasher.admit(&key, None), None);
-        assert_eq!(
-            KeyHasher::new(Secret::new([2; 32])).admit(&key, with(hash)),
-            None
-        );
+        let with = |hash, previous_hash| {
+            Some(Stored {
+                room: stored.clone(),
+                hash,
+                previous_hash,
+            })
+        };
+        let now = UnixMs(99);
+        let opened = Some(stored.clone());
+        assert_eq!(hasher.admit(&key, with(hash, None), now), opened);
+        assert_eq!(hasher.admit(&other, with(hash, None), now), None);
+        assert_eq!(hasher.admit(&key, None, now), None);
+        let others = hasher.hash(&other);
+        let both = with(hash, Some(others));
+        assert_eq!(hasher.admit(&key, both.clone(), now), opened);
+        assert_eq!(hasher.admit(&other, both.clone(), now), opened, "it was");
+        assert_eq!(hasher.admit(&other, both.clone(), UnixMs(100)), None);
+        assert_eq!(hasher.admit(&key, both, UnixMs(100)), opened);
+        let elsewhere = KeyHasher::new(Secret::new([2; 32]));
+        assert_eq!(elsewhere.admit(&key, with(hash, Some(hash)), now), None);
         for bit in 0..256 {
             let mut wrong = hash;
             wrong.0[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(hasher.admit(&key, with(wrong)), None, "bit {bit}");
+            let admitted = hasher.admit(&key, with(wrong, Some(wrong)), now);
+            assert_eq!(admitted, None, "bit {bit}");
         }
     }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard};
 
-use super::key::KeyHash;
+use isocast_media::UnixMs;
+
+use super::key::Stored;
 use super::{
     Answer, Change, Error, KeyHasher, LIST_MAX, NewRoom, PublishKey, Put, Room, RoomId, Rooms,
     Target,
@@ -13,7 +15,7 @@ use crate::data::{Secret, random};
 
 #[derive(Debug)]
 pub(crate) struct Memory {
-    rooms: Mutex<BTreeMap<RoomId, (Room, KeyHash)>>,
+    rooms: Mutex<BTreeMap<RoomId, Stored>>,
     targets: Mutex<BTreeMap<RoomId, Vec<Target>>>,
     hasher: KeyHasher,
     id: String,
@@ -29,7 +31,7 @@ impl Memory {
         }
     }
 
-    fn rooms(&self) -> MutexGuard<'_, BTreeMap<RoomId, (Room, KeyHash)>> {
+    fn rooms(&self) -> MutexGuard<'_, BTreeMap<RoomId, Stored>> {
         self.rooms
             .lock()
             .expect("no test panics while it holds this")
@@ -51,7 +53,12 @@ impl Rooms for Memory {
                 return Err(Error::AlreadyExists(room.id));
             }
             let key = PublishKey::generate(&room.id);
-            rooms.insert(room.id.clone(), (room.clone(), self.hasher.hash(&key)));
+            let stored = Stored {
+                room: room.clone(),
+                hash: self.hasher.hash(&key),
+                previous_hash: None,
+            };
+            rooms.insert(room.id.clone(), stored);
             Ok((room, key))
         })
     }
@@ -60,14 +67,23 @@ impl Rooms for Memory {
         Box::pin(async move {
             let mut rooms = self.rooms();
             let before = rooms.get(&new.id).cloned();
-            let room = match &before {
-                Some((stored, hash)) => new.instead_of(stored, self.hasher.is_of(hash, key)),
-                None => new.into_room(),
+            let (room, previous_hash) = match &before {
+                Some(stored) => {
+                    let same_key = self.hasher.is_of(&stored.hash, key);
+                    let previous_hash = stored.previous_hash.filter(|_| same_key);
+                    (new.instead_of(&stored.room, same_key), previous_hash)
+                }
+                None => (new.into_room(), None),
             };
-            rooms.insert(room.id.clone(), (room.clone(), self.hasher.hash(key)));
+            let stored = Stored {
+                room: room.clone(),
+                hash: self.hasher.hash(key),
+                previous_hash,
+            };
+            rooms.insert(room.id.clone(), stored);
             Ok(Put {
                 room,
-                before: before.map(|(stored, _)| stored),
+                before: before.map(|stored| stored.room),
             })
         })
     }
@@ -76,9 +92,9 @@ impl Rooms for Memory {
         Box::pin(async move {
             let mut rooms = self.rooms();
             let not_found = || Error::NotFound(id.clone());
-            let (stored, _) = rooms.get_mut(id).ok_or_else(not_found)?;
-            let room = change.of(stored);
-            let before = std::mem::replace(stored, room.clone());
+            let stored = rooms.get_mut(id).ok_or_else(not_found)?;
+            let room = change.of(&stored.room);
+            let before = std::mem::replace(&mut stored.room, room.clone());
             Ok(Put {
                 room,
                 before: Some(before),
@@ -87,7 +103,7 @@ impl Rooms for Memory {
     }
 
     fn get<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Option<Room>> {
-        Box::pin(async move { Ok(self.rooms().get(id).map(|(room, _)| room.clone())) })
+        Box::pin(async move { Ok(self.rooms().get(id).map(|stored| stored.room.clone())) })
     }
 
     fn list<'a>(&'a self, after: Option<&'a RoomId>, limit: usize) -> Answer<'a, Vec<Room>> {
@@ -97,7 +113,7 @@ impl Rooms for Memory {
             let range = rooms.range::<RoomId, _>((start, Bound::Unbounded));
             Ok(range
                 .take(limit.min(LIST_MAX))
-                .map(|(_, (room, _))| room.clone())
+                .map(|(_, stored)| stored.room.clone())
                 .collect())
         })
     }
@@ -112,24 +128,28 @@ impl Rooms for Memory {
         })
     }
 
-    fn rotate_key<'a>(&'a self, id: &'a RoomId) -> Answer<'a, PublishKey> {
+    fn rotate_key<'a>(
+        &'a self,
+        id: &'a RoomId,
+        overlap_until: Option<UnixMs>,
+    ) -> Answer<'a, PublishKey> {
         Box::pin(async move {
             let mut rooms = self.rooms();
-            let (room, hash) = rooms
-                .get_mut(id)
-                .ok_or_else(|| Error::NotFound(id.clone()))?;
+            let stored = rooms.get_mut(id);
+            let stored = stored.ok_or_else(|| Error::NotFound(id.clone()))?;
             let key = PublishKey::generate(id);
-            room.key_generation += 1;
-            *hash = self.hasher.hash(&key);
+            stored.room.key_generation += 1;
+            stored.room.previous_key_until = overlap_until;
+            stored.previous_hash = overlap_until.map(|_| stored.hash);
+            stored.hash = self.hasher.hash(&key);
             Ok(key)
         })
     }
 
-    fn authenticate<'a>(&'a self, key: &'a PublishKey) -> Answer<'a, Option<Room>> {
+    fn authenticate<'a>(&'a self, key: &'a PublishKey, now: UnixMs) -> Answer<'a, Option<Room>> {
         Box::pin(async move {
-            Ok(self
-                .hasher
-                .admit(key, self.rooms().get(key.room()).cloned()))
+            let stored = self.rooms().get(key.room()).cloned();
+            Ok(self.hasher.admit(key, stored, now))
         })
     }
 

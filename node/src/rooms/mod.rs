@@ -40,6 +40,17 @@ pub(crate) struct Room {
     pub created_at: UnixMs,
     /// 1 for the first publish key, one more with each new one.
     pub key_generation: u32,
+    /// Until when the keys of the generation before open the room as well.
+    pub previous_key_until: Option<UnixMs>,
+}
+
+impl Room {
+    /// Whether keys of this generation open the room.
+    pub(crate) fn takes_keys_of(&self, generation: u32, now: UnixMs) -> bool {
+        let is_previous = generation.checked_add(1) == Some(self.key_generation);
+        let overlaps = self.previous_key_until.is_some_and(|until| now < until);
+        generation == self.key_generation || (is_previous && overlaps)
+    }
 }
 
 /// A room to be made.
@@ -69,6 +80,7 @@ impl NewRoom {
             limits,
             created_at,
             key_generation: 1,
+            previous_key_until: None,
         }
     }
 
@@ -77,6 +89,7 @@ impl NewRoom {
         Room {
             created_at: stored.created_at,
             key_generation: stored.key_generation + u32::from(!same_key),
+            previous_key_until: stored.previous_key_until.filter(|_| same_key),
             ..self.into_room()
         }
     }
@@ -165,12 +178,17 @@ pub(crate) trait Rooms: Send + Sync + std::fmt::Debug {
 
     fn delete<'a>(&'a self, id: &'a RoomId) -> Answer<'a, ()>;
 
-    /// Replaces the publish key: the old one is refused from now on.
-    fn rotate_key<'a>(&'a self, id: &'a RoomId) -> Answer<'a, PublishKey>;
+    /// Replaces the publish key. The old one is refused from `overlap_until` on, or at once, and
+    /// all before it at once.
+    fn rotate_key<'a>(
+        &'a self,
+        id: &'a RoomId,
+        overlap_until: Option<UnixMs>,
+    ) -> Answer<'a, PublishKey>;
 
-    /// The room that this key opens; `None` for a wrong key and for an unknown room, after the
+    /// The room that this key opens now; `None` for a wrong key and for an unknown room, after the
     /// same work.
-    fn authenticate<'a>(&'a self, key: &'a PublishKey) -> Answer<'a, Option<Room>>;
+    fn authenticate<'a>(&'a self, key: &'a PublishKey, now: UnixMs) -> Answer<'a, Option<Room>>;
 
     /// Where the room's stream is also sent, in their order; none for a room that does not exist.
     fn restreams<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Vec<Target>>;

@@ -15,7 +15,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Row, SqlSafeStr};
 
-use super::key::KeyHash;
+use super::key::{KeyHash, Stored};
 use super::seal::Sealer;
 use super::{
     Answer, Change, Error, KeyHasher, LIST_MAX, NewRoom, OnConflict, Playback, PublishKey, PushUrl,
@@ -92,14 +92,12 @@ impl Sqlite {
             .unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into())))
     }
 
-    async fn find(&self, id: &RoomId) -> Result<Option<(Room, KeyHash)>, Error> {
+    async fn find(&self, id: &RoomId) -> Result<Option<Stored>, Error> {
         let row = sqlx::query(SELECT)
             .bind(id.as_str())
             .fetch_optional(&self.readers);
         let row = self.within(row).await.map_err(unavailable)?;
-        let Some(row) = row else { return Ok(None) };
-        let stored = room(&row).and_then(|room| Ok((room, key_hash(&row)?)));
-        stored.map(Some).map_err(unavailable)
+        row.as_ref().map(stored).transpose().map_err(unavailable)
     }
 }
 
@@ -128,11 +126,11 @@ impl Rooms for Sqlite {
                 let row = row.fetch_optional(&mut *turn).await?;
                 let put = match row {
                     Some(row) => {
-                        let stored = room(&row)?;
-                        let same_key = self.hasher.is_of(&key_hash(&row)?, key);
+                        let Stored { room, hash, .. } = stored(&row)?;
+                        let same_key = self.hasher.is_of(&hash, key);
                         Put {
-                            room: new.instead_of(&stored, same_key),
-                            before: Some(stored),
+                            room: new.instead_of(&room, same_key),
+                            before: Some(room),
                         }
                     }
                     None => Put {
@@ -182,7 +180,7 @@ impl Rooms for Sqlite {
     }
 
     fn get<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Option<Room>> {
-        Box::pin(async move { Ok(self.find(id).await?.map(|(room, _)| room)) })
+        Box::pin(async move { Ok(self.find(id).await?.map(|stored| stored.room)) })
     }
 
     fn list<'a>(&'a self, after: Option<&'a RoomId>, limit: usize) -> Answer<'a, Vec<Room>> {
@@ -217,15 +215,18 @@ impl Rooms for Sqlite {
         })
     }
 
-    fn rotate_key<'a>(&'a self, id: &'a RoomId) -> Answer<'a, PublishKey> {
+    fn rotate_key<'a>(
+        &'a self,
+        id: &'a RoomId,
+        overlap_until: Option<UnixMs>,
+    ) -> Answer<'a, PublishKey> {
         Box::pin(async move {
             let key = PublishKey::generate(id);
-            let update = sqlx::query(
-                "UPDATE rooms SET key_hash = ?, key_generation = key_generation + 1 WHERE id = ?",
-            )
-            .bind(self.hasher.hash(&key).0.to_vec())
-            .bind(id.as_str())
-            .execute(&self.writer);
+            let update = sqlx::query(ROTATE_KEY)
+                .bind(id.as_str())
+                .bind(self.hasher.hash(&key).0.to_vec())
+                .bind(overlap_until.map(|until| until.0))
+                .execute(&self.writer);
             match self
                 .within(update)
                 .await
@@ -238,8 +239,8 @@ impl Rooms for Sqlite {
         })
     }
 
-    fn authenticate<'a>(&'a self, key: &'a PublishKey) -> Answer<'a, Option<Room>> {
-        Box::pin(async move { Ok(self.hasher.admit(key, self.find(key.room()).await?)) })
+    fn authenticate<'a>(&'a self, key: &'a PublishKey, now: UnixMs) -> Answer<'a, Option<Room>> {
+        Box::pin(async move { Ok(self.hasher.admit(key, self.find(key.room()).await?, now)) })
     }
 
     fn restreams<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Vec<Target>> {
@@ -306,9 +307,15 @@ const INSERT: &str =
     "INSERT INTO rooms (id, playback, on_conflict, created_at_ms, key_generation, key_hash, limits)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 const CHANGE: &str = "UPDATE rooms SET playback = ?2, on_conflict = ?3, limits = ?4 WHERE id = ?1";
+/// Another key ends the one before it too. All right sides see the row as it was.
 const UPDATE: &str = "UPDATE rooms
      SET playback = ?2, on_conflict = ?3, created_at_ms = ?4, key_generation = ?5, key_hash = ?6,
-         limits = ?7
+         limits = ?7, previous_key_hash = iif(key_hash = ?6, previous_key_hash, NULL),
+         previous_key_until_ms = iif(key_hash = ?6, previous_key_until_ms, NULL)
+     WHERE id = ?1";
+const ROTATE_KEY: &str = "UPDATE rooms
+     SET key_hash = ?2, key_generation = key_generation + 1,
+         previous_key_hash = iif(?3 IS NULL, NULL, key_hash), previous_key_until_ms = ?3
      WHERE id = ?1";
 
 /// A statement that writes a whole room.
@@ -393,6 +400,9 @@ fn room(row: &SqliteRow) -> Result<Room, sqlx::Error> {
             .map_err(|error| sqlx::Error::Decode(error.into()))?,
         created_at: UnixMs(row.try_get("created_at_ms")?),
         key_generation: row.try_get("key_generation")?,
+        previous_key_until: row
+            .try_get::<Option<_>, _>("previous_key_until_ms")?
+            .map(UnixMs),
     })
 }
 
@@ -415,11 +425,19 @@ fn bound_to(room: &RoomId, name: &TargetName, url: &PushUrl) -> String {
     format!("{room}\0{name}\0{}", url.as_str())
 }
 
-fn key_hash(row: &SqliteRow) -> Result<KeyHash, sqlx::Error> {
-    let bytes: &[u8] = row.try_get("key_hash")?;
+fn stored(row: &SqliteRow) -> Result<Stored, sqlx::Error> {
+    let previous_hash: Option<&[u8]> = row.try_get("previous_key_hash")?;
+    Ok(Stored {
+        room: room(row)?,
+        hash: key_hash(row.try_get("key_hash")?)?,
+        previous_hash: previous_hash.map(key_hash).transpose()?,
+    })
+}
+
+fn key_hash(bytes: &[u8]) -> Result<KeyHash, sqlx::Error> {
     let bytes = bytes
         .try_into()
-        .map_err(|_| sqlx::Error::Decode("key_hash is not 32 bytes".into()))?;
+        .map_err(|_| sqlx::Error::Decode("a key's hash is not 32 bytes".into()))?;
     Ok(KeyHash(bytes))
 }
 
@@ -455,6 +473,8 @@ mod tests {
     use super::*;
     use crate::data::Secret;
     use crate::data::scratch::Scratch;
+
+    const NOW: UnixMs = UnixMs(1_800_000_000_000);
 
     fn hasher() -> KeyHasher {
         KeyHasher::new(Secret::new([7; 32]))
@@ -498,12 +518,15 @@ mod tests {
         store.close().await;
 
         let store = Sqlite::open(&path, hasher()).await.expect("opens again");
-        assert_eq!(store.authenticate(&key).await.expect("answers"), Some(room));
+        assert_eq!(
+            store.authenticate(&key, NOW).await.expect("answers"),
+            Some(room)
+        );
         let other = KeyHasher::new(Secret::new([8; 32]));
         let store = Sqlite::open(&path, other)
             .await
             .expect("opens under another secret");
-        assert_eq!(store.authenticate(&key).await.expect("answers"), None);
+        assert_eq!(store.authenticate(&key, NOW).await.expect("answers"), None);
     }
 
     #[tokio::test]
@@ -543,7 +566,10 @@ mod tests {
         old.close().await;
 
         let store = Sqlite::open(&path, hasher()).await.expect("opens");
-        assert_eq!(store.authenticate(&key).await.expect("answers"), Some(room));
+        assert_eq!(
+            store.authenticate(&key, NOW).await.expect("answers"),
+            Some(room)
+        );
         assert!(!store.store_id().await.expect("answers").is_empty());
     }
 
@@ -589,7 +615,7 @@ mod tests {
             Err(Error::Unavailable(_))
         ));
         assert!(matches!(
-            hasty.rotate_key(&id).await,
+            hasty.rotate_key(&id, None).await,
             Err(Error::Unavailable(_))
         ));
         assert!(matches!(
@@ -601,7 +627,10 @@ mod tests {
             hasty.put(new_room("demo"), &other_key).await,
             Err(Error::Unavailable(_))
         ));
-        assert_eq!(store.authenticate(&key).await.expect("answers"), Some(room));
+        assert_eq!(
+            store.authenticate(&key, NOW).await.expect("answers"),
+            Some(room)
+        );
 
         other.execute("ROLLBACK").await.expect("lets go");
         // What timed out may still be under way on the one writer: this waits its turn.

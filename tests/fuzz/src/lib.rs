@@ -15,11 +15,13 @@ pub mod flv;
 pub mod handshake;
 pub mod hevc;
 pub mod message;
+pub mod minted;
 pub mod mp3;
 pub mod name;
 pub mod opus;
 pub mod proxy;
 pub mod session;
+pub mod signed;
 pub mod vp9;
 
 /// Every target by its name, which is also the name of its corpus folder and of its binary.
@@ -35,11 +37,13 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("handshake", handshake::target),
     ("hevc", hevc::target),
     ("message", message::target),
+    ("minted", minted::target),
     ("mp3", mp3::target),
     ("name", name::target),
     ("opus", opus::target),
     ("proxy", proxy::target),
     ("session", session::target),
+    ("signed", signed::target),
     ("vp9", vp9::target),
 ];
 

@@ -25,10 +25,13 @@ impl Node {
     }
 
     /// Publishes as an encoder with this key would.
-    async fn publish(&self, key: &str) -> Result<Publisher, Refusal> {
+    pub(super) async fn publish(&self, key: &str) -> Result<Publisher, Refusal> {
+        let publish_keys = self.app.publish_keys.now().await;
         let admission = Admission {
             node_id: "node-1",
             rooms: &*self.app.rooms,
+            known_rooms: &self.app.known_rooms,
+            publish_keys: &publish_keys,
             registry: &self.app.registry,
             hub: &self.app.hub,
             limits: &self.app.config.limits,

@@ -161,3 +161,90 @@ async fn addresses_start_as_the_configuration_says_and_leave_out_what_is_off() {
     };
     assert_eq!(urls, expected);
 }
+
+/// Publishing, as an encoder with this key would.
+async fn publish(node: &Node, key: &str) -> Result<crate::hub::Publisher, &'static str> {
+    let admitted = node.publish(key).await;
+    admitted.map_err(|refusal| refusal.code())
+}
+
+#[tokio::test]
+async fn keys_are_minted_for_those_who_may() {
+    let node = Node::start().await;
+    let own = node.room("show", Playback::Private).await;
+    let ask = async |room: &str, query: &str| {
+        let line = format!("GET /api/v1/rooms/{room}/live/publish-url{query}");
+        node.ask(&line, &[AUTHORIZED], "").await
+    };
+    let mut keys = std::collections::BTreeSet::new();
+    for _ in 0..3 {
+        let answer = ask("show", "?expires_in_s=60").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert!(!answer.body.contains(own.reveal()));
+        let url: Value = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!(url["rtmp_url"], "rtmp://127.0.0.1/live");
+        assert_eq!(url["placed"], false);
+        let ends_s = url["expires_at_ms"].as_u64().unwrap() / 1000;
+        assert!((now_s() + 50..=now_s() + 60).contains(&ends_s));
+        keys.insert(url["stream_key"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(keys.len(), 3, "each call mints another one");
+    for key in &keys {
+        assert!(publish(&node, key).await.is_ok());
+    }
+    for (room, query, expected) in [
+        ("nobody", "", (404, "no_room")),
+        ("show", "?expires_in_s=0", (400, "bad_request")),
+        ("show", "?expires_in_s=86401", (400, "bad_request")),
+    ] {
+        let answer = ask(room, query).await;
+        let got = (answer.status, answer.code());
+        assert_eq!((got.0, got.1.as_str()), expected, "{room}{query}");
+    }
+    let stranger = "GET /api/v1/rooms/show/live/publish-url";
+    assert_eq!(node.ask(stranger, &[], "").await.status, 401);
+}
+
+#[tokio::test]
+async fn keys_are_replaced_with_an_overlap_or_revoked() {
+    let node = Node::start().await;
+    let first = node.room("show", Playback::Private).await;
+    let replace = async |what: &str, body: &str| {
+        let line = format!("POST /api/v1/rooms/show/{what}");
+        let answer = node.ask(&line, &[JSON, AUTHORIZED], body).await;
+        let json: Value = serde_json::from_str(&answer.body).unwrap();
+        let key = json["stream_key"].as_str().map(str::to_owned);
+        key.ok_or_else(|| (answer.status, answer.code()))
+    };
+    for body in [
+        r#"{"overlap_s":604801}"#,
+        r#"{"overlap_s":-1}"#,
+        r#"{"overlap":1}"#,
+        "{",
+    ] {
+        let refused = replace("rotate-key", body).await.unwrap_err();
+        assert_eq!((refused.0, refused.1.as_str()), (400, "bad_request"));
+    }
+    let second = replace("rotate-key", r#"{"overlap_s":60}"#).await.unwrap();
+    assert!(publish(&node, first.reveal()).await.is_ok());
+    assert!(publish(&node, &second).await.is_ok());
+    let third = replace("rotate-key", "").await.unwrap();
+    for old in [first.reveal(), &second] {
+        assert_eq!(publish(&node, old).await.err(), Some("key_refused"));
+    }
+
+    let present = publish(&node, &third).await.unwrap();
+    let line = "GET /api/v1/rooms/show/live/publish-url";
+    let minted: Value =
+        serde_json::from_str(&node.ask(line, &[AUTHORIZED], "").await.body).unwrap();
+    let minted = minted["stream_key"].as_str().unwrap();
+    let fourth = replace("revoke-keys", "").await.unwrap();
+    assert!(present.revocation().has_come(), "at once");
+    for old in [&third, minted] {
+        assert_eq!(publish(&node, old).await.err(), Some("key_refused"));
+    }
+    assert!(publish(&node, &fourth).await.is_ok());
+    let stranger = "POST /api/v1/rooms/show/revoke-keys";
+    assert_eq!(node.ask(stranger, &[], "").await.status, 401);
+}
