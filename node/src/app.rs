@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use isocast_access::Keyring;
+use isocast_access::{KeySet, Keyring};
 use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
@@ -47,6 +47,8 @@ pub(crate) struct App {
     pub api_token: Token,
     /// For the admin API, on the internal port.
     pub admin_token: Token,
+    /// Checks the tokens of others, where there are any.
+    pub key_set: Option<Reread<KeySet>>,
     /// Signs addresses for viewers.
     pub play_keys: Reread<Keyring>,
     /// Mints publish keys.

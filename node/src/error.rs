@@ -9,6 +9,11 @@ pub(crate) enum Refusal {
     BadRequest(String),
     #[error("this needs a token: send `Authorization: Bearer …`")]
     Unauthorized,
+    /// Said only of a token that was good once.
+    #[error("this token has expired: get a new one from whoever signs it")]
+    TokenExpired,
+    #[error("this token does not allow that: its scope needs `{0}`, for this room")]
+    Forbidden(&'static str),
     /// Said of a room that is not for everyone and of one that does not exist.
     #[error("this room is not open to viewers")]
     PlaybackDenied,
@@ -97,6 +102,8 @@ impl Refusal {
         match self {
             Self::BadRequest(_) => "bad_request",
             Self::Unauthorized => "unauthorized",
+            Self::TokenExpired => "token_expired",
+            Self::Forbidden(_) => "forbidden",
             Self::PlaybackDenied => "playback_denied",
             Self::LinkExpired => "link_expired",
             Self::NoRoom => "no_room",
@@ -150,8 +157,9 @@ impl Refusal {
             Self::BodyTooLarge => 413,
             Self::AddressTooLong => 414,
             Self::TooMany => 429,
-            Self::Unauthorized => 401,
-            Self::PlaybackDenied
+            Self::Unauthorized | Self::TokenExpired => 401,
+            Self::Forbidden(_)
+            | Self::PlaybackDenied
             | Self::LinkExpired
             | Self::KeyRefused
             | Self::KeyExpired

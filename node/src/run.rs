@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
-use isocast_access::Keyring;
+use isocast_access::{KeySet, Keyring};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::api;
 use crate::app::{App, Stop};
 use crate::config::{Config, HttpUrl, Loaded};
-use crate::data::{Folder, KeyringFile, Lock, NodeFile, Reread, Token, TokenFile};
+use crate::data::{self, Folder, KeyringFile, Lock, NodeFile, Reread, Token, TokenFile};
 use crate::edge::{Attempts, Caps, Port, Speaks};
 use crate::hub::{self, Hub};
 use crate::ingest::Bans;
@@ -110,6 +110,7 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
         key_attempts: Attempts::new(config.rtmp.key_attempts_per_min_max),
         api_token: opened.api_token,
         admin_token: opened.admin_token,
+        key_set: key_set(&config)?,
         play_keys: opened.play_keys,
         publish_keys: opened.publish_keys,
         rtmp_address: listeners.rtmp.local_addr()?,
@@ -140,6 +141,16 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
     store.close().await;
     tracing::info!("ended");
     Ok(())
+}
+
+/// The public keys of whoever else signs tokens.
+fn key_set(config: &Config) -> anyhow::Result<Option<Reread<KeySet>>> {
+    let path = config.auth.jwks_file.clone();
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let key_set = Reread::open(move || data::read_key_set(&path));
+    Ok(Some(key_set.context("auth.jwks_file")?))
 }
 
 /// The data folder, and the secrets of the node, wherever they are.

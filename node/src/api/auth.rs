@@ -1,48 +1,132 @@
+//! Who asks, and whether they may.
+
+use std::marker::PhantomData;
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::header;
 use axum::http::request::Parts;
+use isocast_access::{Action, Denied, Expected, Grant};
 
 use crate::app::App;
-use crate::data::Token;
 use crate::error::Refusal;
+use crate::hub::unix_now;
+use crate::rooms::RoomId;
 
-/// Proof that a request carried the API token; a handler that takes it is for the operator only.
-pub(super) struct Operator;
+/// Proof that the caller may do what `N` needs, with the room that the path names.
+pub(super) struct Authorized<N> {
+    grant: Grant,
+    needs: PhantomData<N>,
+}
 
-impl FromRequestParts<Arc<App>> for Operator {
-    type Rejection = Refusal;
+/// What a handler does.
+pub(super) trait Needs: Send + Sync {
+    const ACTION: Action;
+}
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
-        check(parts, &app.api_token).await.map(|()| Self)
+/// To look at rooms.
+pub(super) struct RoomsRead;
+/// To make, change and delete rooms, and to replace their keys.
+pub(super) struct RoomsWrite;
+/// To have publish keys minted.
+pub(super) struct RoomsPublish;
+/// To look at statistics.
+pub(super) struct StatsRead;
+
+impl Needs for RoomsRead {
+    const ACTION: Action = Action::RoomsRead;
+}
+impl Needs for RoomsWrite {
+    const ACTION: Action = Action::RoomsWrite;
+}
+impl Needs for RoomsPublish {
+    const ACTION: Action = Action::RoomsPublish;
+}
+impl Needs for StatsRead {
+    const ACTION: Action = Action::StatsRead;
+}
+
+impl<N> Authorized<N> {
+    /// Whether this room is one of the caller's; for handlers whose path names none.
+    pub(super) fn covers(&self, room: &RoomId) -> bool {
+        self.grant.covers(room)
+    }
+
+    /// Whether the caller has certain rooms only.
+    pub(super) fn is_limited(&self) -> bool {
+        self.grant.is_limited()
     }
 }
 
-/// The same for the admin token, on the internal port.
+impl<N: Needs> FromRequestParts<Arc<App>> for Authorized<N> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
+        let grant = authenticate(parts, app).await?;
+        if !grant.allows(N::ACTION) {
+            return Err(Refusal::Forbidden(N::ACTION.scope()));
+        }
+        // What is no room's id names no room, which the handler says.
+        if let Some(room) = room(parts, app).await
+            && !grant.covers(&room)
+        {
+            return Err(Refusal::NoRoom);
+        }
+        Ok(Self {
+            grant,
+            needs: PhantomData,
+        })
+    }
+}
+
+/// Proof that a request carried the admin token, on the internal port.
 pub(super) struct Admin;
 
 impl FromRequestParts<Arc<App>> for Admin {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
-        check(parts, &app.admin_token).await.map(|()| Self)
+        match app.admin_token.is(bearer(parts)?).await {
+            true => Ok(Self),
+            false => Err(Refusal::Unauthorized),
+        }
     }
 }
 
-async fn check(parts: &Parts, token: &Token) -> Result<(), Refusal> {
-    let value = parts
-        .headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    let presented = value
+/// What the token of a request allows: everything, if it is the node's own.
+async fn authenticate(parts: &Parts, app: &App) -> Result<Grant, Refusal> {
+    let presented = bearer(parts)?;
+    if app.api_token.is(presented).await {
+        return Ok(Grant::all());
+    }
+    let key_set = app.key_set.as_ref().ok_or(Refusal::Unauthorized)?;
+    let expected = Expected {
+        issuer: &app.config.auth.issuer,
+        audience: &app.config.auth.audience,
+    };
+    let now_s = u64::try_from(unix_now().0 / 1000).unwrap_or(0);
+    let verdict = key_set.now().await.verify(expected, presented, now_s);
+    verdict.map_err(|denied| match denied {
+        Denied::Expired => Refusal::TokenExpired,
+        Denied::Invalid => Refusal::Unauthorized,
+    })
+}
+
+fn bearer(parts: &Parts) -> Result<&str, Refusal> {
+    let value = parts.headers.get(header::AUTHORIZATION);
+    let value = value.and_then(|value| value.to_str().ok());
+    let bearer = value
         .and_then(|value| value.split_once(' '))
         // The scheme's case does not matter (RFC 9110 §11.1).
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"));
+    bearer
         .map(|(_, token)| token.trim())
-        .ok_or(Refusal::Unauthorized)?;
-    match token.is(presented).await {
-        true => Ok(()),
-        false => Err(Refusal::Unauthorized),
-    }
+        .ok_or(Refusal::Unauthorized)
+}
+
+/// The room that the path names.
+async fn room(parts: &mut Parts, app: &Arc<App>) -> Option<RoomId> {
+    let params = RawPathParams::from_request_parts(parts, app).await.ok()?;
+    let (_, id) = params.iter().find(|(name, _)| *name == "room")?;
+    RoomId::parse(id).ok()
 }

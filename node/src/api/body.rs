@@ -14,7 +14,7 @@ pub(super) fn unreadable(error: JsonRejection) -> Refusal {
 
 /// The parser repeats the value that it does not take, and people put secrets into wrong fields: what
 /// stays is where it stands and what belongs there.
-fn without_values(text: &str) -> String {
+pub(super) fn without_values(text: &str) -> String {
     const KINDS: [&str; 3] = ["invalid type: ", "invalid value: ", "unknown variant "];
     const EXPECTED: &str = ", expected ";
     let place = KINDS.iter().find_map(|kind| {

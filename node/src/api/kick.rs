@@ -8,7 +8,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
-use super::auth::Operator;
+use super::auth::{Authorized, RoomsWrite};
 use super::rooms::room_id;
 use super::wire::{BAN_S_MAX, Kick};
 use crate::app::App;
@@ -18,7 +18,7 @@ use crate::hub::Kicked;
 /// `POST /api/v1/rooms/<id>/kick`: ends the present broadcast. Viewers are held as always when a
 /// publisher goes, so that the next one finds them.
 pub(super) async fn kick(
-    _: Operator,
+    _: Authorized<RoomsWrite>,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     body: Result<Bytes, BytesRejection>,

@@ -14,7 +14,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::auth::Operator;
+use super::auth::{Authorized, RoomsRead, RoomsWrite};
 use super::body::unreadable;
 use super::rooms::{refusal, room_id};
 use crate::app::App;
@@ -147,7 +147,7 @@ impl PutRestreams {
 }
 
 pub(super) async fn get(
-    _: Operator,
+    _: Authorized<RoomsRead>,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<RestreamList>, Refusal> {
@@ -159,7 +159,7 @@ pub(super) async fn get(
 }
 
 pub(super) async fn put(
-    _: Operator,
+    _: Authorized<RoomsWrite>,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     body: Result<Json<PutRestreams>, JsonRejection>,
@@ -178,7 +178,7 @@ pub(super) async fn put(
 }
 
 pub(super) async fn delete(
-    _: Operator,
+    _: Authorized<RoomsWrite>,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Refusal> {

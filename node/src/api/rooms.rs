@@ -9,8 +9,10 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use isocast_media::UnixMs;
 
-use super::auth::Operator;
-use super::body::unreadable;
+use isocast_access::Action;
+
+use super::auth::{Authorized, RoomsRead, RoomsWrite};
+use super::body::{unreadable, without_values};
 use super::wire;
 use crate::app::App;
 use crate::error::Refusal;
@@ -18,11 +20,19 @@ use crate::hub::unix_now;
 use crate::rooms::{self, LIST_MAX, Put, RoomId};
 
 pub(super) async fn create(
-    _: Operator,
+    caller: Authorized<RoomsWrite>,
     State(app): State<Arc<App>>,
     body: Result<Json<wire::CreateRoom>, JsonRejection>,
 ) -> Result<(StatusCode, Json<wire::CreatedRoom>), Refusal> {
     let Json(asked) = body.map_err(unreadable)?;
+    // Whoever has certain rooms only makes one of them.
+    let is_theirs = match &asked.id {
+        Some(id) => caller.covers(id),
+        None => !caller.is_limited(),
+    };
+    if !is_theirs {
+        return Err(Refusal::Forbidden(Action::RoomsWrite.scope()));
+    }
     let (room, stream_key) = app
         .rooms
         .create(asked.at(unix_now()))
@@ -38,7 +48,7 @@ pub(super) async fn create(
 }
 
 pub(super) async fn list(
-    _: Operator,
+    caller: Authorized<RoomsRead>,
     State(app): State<Arc<App>>,
     query: Result<Query<wire::ListRooms>, QueryRejection>,
 ) -> Result<Json<wire::RoomList>, Refusal> {
@@ -53,12 +63,14 @@ pub(super) async fn list(
         .last()
         .filter(|_| rooms.len() == limit)
         .map(|room| room.id.clone());
-    let rooms = rooms.into_iter().map(wire::Room::from).collect();
+    // A page may be empty for whoever has certain rooms only, and not the last.
+    let theirs = rooms.into_iter().filter(|room| caller.covers(&room.id));
+    let rooms = theirs.map(wire::Room::from).collect();
     Ok(Json(wire::RoomList { rooms, next }))
 }
 
 pub(super) async fn get(
-    _: Operator,
+    _: Authorized<RoomsRead>,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<wire::RoomNow>, Refusal> {
@@ -82,7 +94,7 @@ pub(super) async fn get(
 /// Limits hold for the present publisher too, and viewers of a room that is closed to them are sent
 /// away. More viewers than it now takes stay.
 pub(super) async fn change(
-    _: Operator,
+    _: Authorized<RoomsWrite>,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     body: Result<Json<wire::ChangeRoom>, JsonRejection>,
@@ -119,7 +131,7 @@ pub(super) fn apply(app: &App, put: &Put) {
 
 /// Its publisher and viewers are sent away at once.
 pub(super) async fn delete(
-    _: Operator,
+    _: Authorized<RoomsWrite>,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Refusal> {
@@ -140,7 +152,7 @@ pub(crate) const OVERLAP_S_MAX: u64 = 7 * 86_400;
 /// The old key opens nothing any more, or from the end of the overlap on. A publisher that began
 /// with it goes on until somebody comes with the new one, so that a key is replaced without a gap.
 pub(super) async fn rotate_key(
-    _: Operator,
+    _: Authorized<RoomsWrite>,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     body: Bytes,
@@ -151,7 +163,7 @@ pub(super) async fn rotate_key(
         false => serde_json::from_slice(&body),
     };
     let asked: wire::RotateKey =
-        asked.map_err(|error| Refusal::BadRequest(format!("the body is no request: {error}")))?;
+        asked.map_err(|error| Refusal::BadRequest(without_values(&error.to_string())))?;
     if asked.overlap_s > OVERLAP_S_MAX {
         let text = format!("overlap_s is a whole number from 0 to {OVERLAP_S_MAX}");
         return Err(Refusal::BadRequest(text));
@@ -170,7 +182,7 @@ pub(super) async fn rotate_key(
 
 /// Every key there was opens nothing any more, and who publishes is sent away at once.
 pub(super) async fn revoke_keys(
-    _: Operator,
+    _: Authorized<RoomsWrite>,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<wire::RotatedKey>, Refusal> {

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use isocast_media::{Codec, amf0};
 
-use super::auth::Operator;
+use super::auth::{Authorized, StatsRead};
 use super::live::{Audio, Video};
 use super::rooms::room_id;
 use super::wire;
@@ -17,7 +17,7 @@ use crate::hub::{self, Described, Headers, Protocol, Quality, Stream, Tracks, un
 
 /// `GET /api/v1/rooms/<id>/stats`
 pub(super) async fn get(
-    _: Operator,
+    _: Authorized<StatsRead>,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<wire::Stats>, Refusal> {

@@ -107,6 +107,7 @@ impl Node {
             restreams,
             api_token: token("api", TOKEN),
             admin_token: token("admin", ADMIN_TOKEN),
+            key_set: None,
             play_keys: Reread::open(|| Ok(play_keys())).unwrap(),
             publish_keys: Reread::open(|| Ok(play_keys())).unwrap(),
             rtmp_address: "0.0.0.0:1935".parse().unwrap(),

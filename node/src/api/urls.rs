@@ -10,7 +10,7 @@ use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderName, header};
 use isocast_access::{Minted, Pass};
 
-use super::auth::Operator;
+use super::auth::{Authorized, RoomsPublish, RoomsRead};
 use super::rooms::{refusal, room_id};
 use super::wire;
 use crate::app::{App, Local};
@@ -28,7 +28,7 @@ type NotStored<T> = ([(HeaderName, &'static str); 1], Json<T>);
 
 /// `GET /api/v1/rooms/<id>/live/play-url`
 pub(super) async fn play(
-    _: Operator,
+    _: Authorized<RoomsRead>,
     State(app): State<Arc<App>>,
     Extension(local): Extension<Local>,
     Path(id): Path<String>,
@@ -52,7 +52,7 @@ pub(super) async fn play(
 
 /// `GET /api/v1/rooms/<id>/live/publish-url`: each call mints another key.
 pub(super) async fn publish(
-    _: Operator,
+    _: Authorized<RoomsPublish>,
     State(app): State<Arc<App>>,
     Extension(local): Extension<Local>,
     Path(id): Path<String>,

@@ -65,6 +65,7 @@ fn fits(format: Format, text: &str) -> bool {
         Format::NodeId => text.is_empty() || is_node_id(text),
         Format::SocketAddress => text.parse::<SocketAddr>().is_ok(),
         Format::Network => text.parse::<Network>().is_ok(),
+        Format::Word => text.len() <= 256 && text.bytes().all(|byte| byte.is_ascii_graphic()),
         Format::Address(schemes) => text.is_empty() || is_address(schemes, text),
         Format::HttpUrl => text.is_empty() || HttpUrl::parse(text).is_ok(),
         Format::EventKind => EventKind::named(text).is_some(),
@@ -113,6 +114,7 @@ pub(super) fn allowed(kind: &Kind) -> String {
         Kind::Text(Format::SocketAddress) => {
             "an IP address and a port such as 127.0.0.1:8080 or [::]:8080".to_owned()
         }
+        Kind::Text(Format::Word) => "up to 256 printable characters without spaces".to_owned(),
         Kind::Text(Format::Address(schemes)) => {
             let scheme = schemes.first().copied().unwrap_or_default();
             format!(
@@ -186,6 +188,18 @@ pub(super) fn together(config: &Config, origins: &BTreeMap<String, Place>) -> Re
             ["tls.cert_file", "tls.key_file"],
             "tls.cert_file and tls.key_file need each other; set both or neither".to_owned(),
         );
+    }
+    let auth = &config.auth;
+    if !auth.jwks_file.as_os_str().is_empty() {
+        for (key, value) in [
+            ("auth.issuer", &auth.issuer),
+            ("auth.audience", &auth.audience),
+        ] {
+            if value.is_empty() {
+                let message = format!("auth.jwks_file needs {key}: what tokens must have to count");
+                return blame(["auth.jwks_file", key], message);
+            }
+        }
     }
     let mut listen = vec![
         ("listen.internal", config.listen.internal),

@@ -48,6 +48,8 @@ pub(super) enum Format {
     NodeId,
     SocketAddress,
     Network,
+    /// Or nothing.
+    Word,
     /// Where one of these schemes is reached, or nothing.
     Address(&'static [&'static str]),
     /// Or nothing.
@@ -69,6 +71,7 @@ impl Format {
             "host" => Some(Self::Host),
             "event-kind" => Some(Self::EventKind),
             "network" => Some(Self::Network),
+            "word" => Some(Self::Word),
             "http-address" => Some(Self::Address(&["http", "https"])),
             "rtmp-address" => Some(Self::Address(&["rtmp", "rtmps"])),
             "codec" => Some(Self::Codec),

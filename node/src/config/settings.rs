@@ -30,6 +30,7 @@ pub(crate) struct Config {
     pub restream: Restream,
     pub api: Api,
     pub admin: Admin,
+    pub auth: Auth,
     pub public: Public,
     pub play: Play,
     pub publish: Publish,
@@ -57,6 +58,7 @@ impl Default for Config {
             restream: Restream::default(),
             api: Api::default(),
             admin: Admin::default(),
+            auth: Auth::default(),
             public: Public::default(),
             play: Play::default(),
             publish: Publish::default(),
@@ -275,6 +277,20 @@ pub(crate) struct Admin {
     /// File with the token that the admin API asks for; read again when it changes. Empty: `admin-token` in the data folder, made by the first start.
     #[schemars(extend("format" = "file"))]
     pub token_file: PathBuf,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Auth {
+    /// File with the public keys (a JSON Web Key Set) of whoever signs tokens for `/api/v1/rooms`; read again when it changes. Empty: the API token is the only one.
+    #[schemars(extend("format" = "file"))]
+    pub jwks_file: PathBuf,
+    /// The `iss` that these tokens have.
+    #[schemars(extend("format" = "word"))]
+    pub issuer: String,
+    /// What these tokens have in their `aud`.
+    #[schemars(extend("format" = "word"))]
+    pub audience: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

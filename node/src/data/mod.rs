@@ -35,6 +35,7 @@ pub(crate) use lock::{Lock, NodeFile};
 pub(crate) use reread::Reread;
 pub(crate) use token::{Token, TokenFile};
 
+use isocast_access::{BadKeySet, KeySet};
 use tokio::time::Instant;
 
 use crate::rooms::RoomId;
@@ -60,10 +61,22 @@ pub(crate) enum Error {
     #[error("{}: {what}", path.display())]
     Content { path: PathBuf, what: &'static str },
     #[error("{} {error}", path.display())]
+    KeySet { path: PathBuf, error: BadKeySet },
+    #[error("{} {error}", path.display())]
     Keyring {
         path: PathBuf,
         error: isocast_access::BadKeyring,
     },
+}
+
+/// The public keys in a file that somebody else puts there.
+pub(crate) fn read_key_set(path: &Path) -> Result<KeySet, Error> {
+    let path = path.to_owned();
+    let Some(text) = private::read(&path)? else {
+        let what = "is missing";
+        return Err(Error::Content { path, what });
+    };
+    KeySet::parse(text.reveal()).map_err(|error| Error::KeySet { path, error })
 }
 
 /// A data folder that exists.

@@ -14,6 +14,7 @@ pub mod flac;
 pub mod flv;
 pub mod handshake;
 pub mod hevc;
+pub mod jwt;
 pub mod message;
 pub mod minted;
 pub mod mp3;
@@ -36,6 +37,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("flv", flv::target),
     ("handshake", handshake::target),
     ("hevc", hevc::target),
+    ("jwt", jwt::target),
     ("message", message::target),
     ("minted", minted::target),
     ("mp3", mp3::target),
