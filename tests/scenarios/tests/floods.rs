@@ -174,7 +174,7 @@ fn a_node_that_may_open_few_files_refuses_viewers_and_recovers() {
 #[test]
 fn viewers_who_do_not_read_leave_memory_and_others_alone() {
     const MEMORY_MAX: u64 = 256 << 20;
-    const VIEWERS: usize = 2000;
+    const VIEWERS: usize = 1000;
     let _turn = alone();
     let node = NodeOptions::default()
         .set("limits.memory_bytes_max", MEMORY_MAX)
