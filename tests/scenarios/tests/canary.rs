@@ -79,6 +79,7 @@ impl Stage {
             .set("api.token_file", secret("api-token", ""))
             .set("admin.token_file", secret("admin-token", ""))
             .set("play.secret_file", secret("play-secret", "k1 "))
+            .set("publish.secret_file", secret("publish-secret", "k1 "))
             .set("webhooks.secret_file", secret("webhook-secret", ""))
             .set("network.allow_addresses", "127.0.0.0/8")
             .set(
@@ -187,6 +188,13 @@ fn broadcasts(stage: &mut Stage, key: &str) -> Process {
         .expect("an expiry before the signature");
     let name = format!("room_sung?exp={expires}&sig={signature}");
     assert!(Peer::play(stage.node.rtmp, &name).has_media(10));
+
+    let publish = "/api/v1/rooms/sung/live/publish-url";
+    let minted = stage.ask_for_secret("GET", publish, "stream_key");
+    let minted_secret = minted.rsplit("_key_").next().unwrap_or_default();
+    stage.canaries.add("key of the moment", minted_secret);
+    let refused = Peer::publish(stage.node.rtmp, &format!("{minted}x")).expect_refusal(10);
+    stage.hear("a refused key of the moment", refused.1);
 
     stage.canaries.add("restream's key", &restream);
     let body = json!([{"name": "elsewhere", "url": format!("rtmp://{target}/live"), "stream_key": restream, "enabled": true}]);
