@@ -90,14 +90,21 @@ pub(crate) async fn admit(admission: Admission<'_>, key: &str) -> Result<Admitte
     let published = hub.publish(claim, Instant::now().into_std());
     let (publisher, stream) = published.map_err(|_| Refusal::Full)?;
     stream.set_room_limits(limits.of_room(&room.limits));
-    // Who changed the limits since the key was checked did not find this stream to tell it.
-    match rooms.get(&room.id).await {
-        Ok(Some(newest)) if newest.limits != room.limits => {
+    // Who changed or deleted the room since the key was checked did not find this stream to tell it.
+    match keys.authenticate(&key).await {
+        Ok(newest) if newest.limits != room.limits => {
             stream.set_room_limits(limits.of_room(&newest.limits));
         }
         Ok(_) => {}
-        Err(error) => {
-            tracing::warn!(%error, room = %room.id, "its limits are those of a moment ago");
+        Err(Refusal::Unavailable(_)) => {
+            tracing::warn!(room = %room.id, "its key and limits are those of a moment ago");
+        }
+        Err(refusal) => {
+            drop(publisher);
+            if matches!(rooms.get(&room.id).await, Ok(None)) {
+                hub.remove(&room.id);
+            }
+            return Err(refusal);
         }
     }
     Ok(Admitted {
@@ -339,6 +346,27 @@ mod tests {
         };
         let admitted = admit(place.admission(&mut change_limits), key.reveal()).await;
         assert_eq!(admitted.unwrap().stream.viewers_max(), Some(7));
+    }
+
+    #[tokio::test]
+    async fn a_key_or_room_that_goes_meanwhile_opens_nothing() {
+        let place = Place::new();
+        let key = place.room("a", OnConflict::Refuse).await;
+        let mut replace_key = || {
+            let replaced = place.rooms.rotate_key(key.room(), None).now_or_never();
+            replaced.expect("it is in memory").is_ok()
+        };
+        let refused = admit(place.admission(&mut replace_key), key.reveal()).await;
+        assert_eq!(refused.err(), Some(Refusal::KeyRefused));
+
+        let key = place.room("b", OnConflict::Refuse).await;
+        let mut delete_room = || {
+            let deleted = place.rooms.delete(key.room()).now_or_never();
+            deleted.expect("it is in memory").is_ok()
+        };
+        let refused = admit(place.admission(&mut delete_room), key.reveal()).await;
+        assert_eq!(refused.err(), Some(Refusal::KeyRefused));
+        assert!(place.hub.stream(key.room()).is_none());
     }
 
     #[tokio::test]
