@@ -183,6 +183,13 @@ impl Valid {
         self.service.type_.unwrap_or_default()
     }
 
+    /// Whether nodes see their clients' addresses, and not one of the cluster's own for many of them.
+    pub(crate) fn knows_addresses(&self) -> bool {
+        let by_proxy = self.pod.proxies.as_ref();
+        by_proxy.is_some_and(|proxies| proxies.protocol_v2)
+            || self.traffic_policy() == Some(TrafficPolicy::Local)
+    }
+
     pub(crate) fn traffic_policy(&self) -> Option<TrafficPolicy> {
         self.service
             .external_traffic_policy

@@ -55,6 +55,10 @@ fn config(valid: &Valid) -> String {
         "hls": hls,
         "log": {"format": "json"},
     });
+    if !valid.knows_addresses() {
+        // Behind one address a stranger's wrong keys would shut out everybody.
+        config["rtmp"]["key_attempts_per_min_max"] = json!(0);
+    }
     if let Some(proxies) = &valid.pod.proxies {
         config["proxies"] = json!({
             "trusted": proxies.trusted,
