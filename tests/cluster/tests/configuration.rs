@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use isocast_harness::{Scratch, node_binary, repository, run};
+use isocast_harness::{Certificate, Scratch, node_binary, repository, run};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -43,6 +43,14 @@ fn a_node_takes_the_configuration_of_every_golden_file() {
         for variable in container["env"].as_array().into_iter().flatten() {
             let name = variable["name"].as_str().expect("variables have names");
             command.env(name, variable["value"].as_str().unwrap_or("live-0"));
+        }
+        if let Some(mounts) = container["volumeMounts"].as_array()
+            && mounts.iter().any(|mount| mount["name"] == "tls")
+        {
+            // Its Secret is not mounted here.
+            let certificate = Certificate::issue(scratch.path());
+            command.env("ISOCAST__TLS__CERT_FILE", certificate.cert_file);
+            command.env("ISOCAST__TLS__KEY_FILE", certificate.key_file);
         }
         let output = run(&mut command);
         assert_eq!(
