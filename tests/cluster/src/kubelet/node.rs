@@ -211,7 +211,7 @@ impl Node {
                 _ => &variable["value"],
             };
             let name = variable["name"].as_str().unwrap_or_default();
-            command.env(name, value.as_str().unwrap_or_default());
+            command.env(name, here(value.as_str().unwrap_or_default()));
         }
         self.process = Some(Process::start("isocast-node", &mut command, &self.log()));
     }
