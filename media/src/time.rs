@@ -39,6 +39,14 @@ impl Sub for MediaMs {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixMs(pub i64);
 
+impl UnixMs {
+    /// Seconds since 1970 that have passed; 0 before it.
+    #[must_use]
+    pub fn whole_seconds(self) -> u64 {
+        u64::try_from(self.0 / 1000).unwrap_or(0)
+    }
+}
+
 impl Add<i64> for UnixMs {
     type Output = Self;
     fn add(self, ms: i64) -> Self {

@@ -1,11 +1,9 @@
 //! The HEVC sequence parameter set, as far as a server needs it.
 
 use super::bits::BitReader;
-use super::sps::cropped;
+use super::sps::{cropped, skip_vui_pictures};
 use super::{Error, FrameRate, SIDE_MAX, hevc};
 
-/// `aspect_ratio_idc` of an aspect ratio written out (H.265 table E.1).
-const EXTENDED_SAR: u8 = 255;
 /// `sps_max_sub_layers_minus1` may not be 7 (H.265 §7.4.3.2.1).
 const SUB_LAYERS_MINUS1_MAX: u8 = 6;
 /// Pictures in the decoded picture buffer (H.265 §A.4.2), the present one counted.
@@ -126,22 +124,7 @@ fn frame_rate(
     if !reader.bit()? {
         return Ok(None);
     }
-    if reader.bit()? && reader.u8(8)? == EXTENDED_SAR {
-        reader.skip(32)?;
-    }
-    if reader.bit()? {
-        reader.skip(1)?; // overscan_appropriate_flag
-    }
-    if reader.bit()? {
-        reader.skip(4)?; // video_format, video_full_range_flag
-        if reader.bit()? {
-            reader.skip(24)?; // colour_primaries, transfer_characteristics, matrix_coeffs
-        }
-    }
-    if reader.bit()? {
-        reader.ue()?; // chroma_sample_loc_type_top_field
-        reader.ue()?; // chroma_sample_loc_type_bottom_field
-    }
+    skip_vui_pictures(reader)?;
     reader.skip(3)?; // neutral_chroma_indication_flag, field_seq_flag, frame_field_info_present_flag
     if reader.bit()? {
         for _ in 0..4 {

@@ -172,6 +172,19 @@ fn frame_rate(reader: &mut BitReader<'_>) -> Result<Option<FrameRate>, Error> {
     if !reader.bit()? {
         return Ok(None);
     }
+    skip_vui_pictures(reader)?;
+    if !reader.bit()? {
+        return Ok(None);
+    }
+    let (units_in_tick, time_scale) = (reader.u(32)?, reader.u(32)?);
+    // Fields are counted (H.264 §E.2.1): two ticks are one frame.
+    let ticks = units_in_tick.checked_mul(2);
+    Ok(ticks.and_then(|ticks| FrameRate::from_ticks(time_scale, ticks)))
+}
+
+/// How the VUI begins, in H.264 (§E.1.1) as in H.265 (§E.2.1): the shape of samples, colours and
+/// where chroma lies.
+pub(super) fn skip_vui_pictures(reader: &mut BitReader<'_>) -> Result<(), Error> {
     if reader.bit()? && reader.u8(8)? == EXTENDED_SAR {
         reader.skip(32)?;
     }
@@ -188,13 +201,7 @@ fn frame_rate(reader: &mut BitReader<'_>) -> Result<Option<FrameRate>, Error> {
         reader.ue()?; // chroma_sample_loc_type_top_field
         reader.ue()?; // chroma_sample_loc_type_bottom_field
     }
-    if !reader.bit()? {
-        return Ok(None);
-    }
-    let (units_in_tick, time_scale) = (reader.u(32)?, reader.u(32)?);
-    // Fields are counted (H.264 §E.2.1): two ticks are one frame.
-    let ticks = units_in_tick.checked_mul(2);
-    Ok(ticks.and_then(|ticks| FrameRate::from_ticks(time_scale, ticks)))
+    Ok(())
 }
 
 #[cfg(test)]

@@ -104,7 +104,7 @@ async fn authenticate(parts: &Parts, app: &App) -> Result<Grant, Refusal> {
         issuer: &app.config.auth.issuer,
         audience: &app.config.auth.audience,
     };
-    let now_s = u64::try_from(unix_now().0 / 1000).unwrap_or(0);
+    let now_s = unix_now().whole_seconds();
     let verdict = key_set.now().await.verify(expected, presented, now_s);
     verdict.map_err(|denied| match denied {
         Denied::Expired => Refusal::TokenExpired,

@@ -89,7 +89,7 @@ fn expires_at_s(
         let text = format!("expires_in_s is a whole number from 1 to {max_s}");
         return Err(Refusal::BadRequest(text));
     }
-    let now_s = u64::try_from(unix_now().0 / 1000).unwrap_or(0);
+    let now_s = unix_now().whole_seconds();
     Ok(now_s + in_s)
 }
 

@@ -34,14 +34,19 @@ impl Credential {
     /// For how long it is good at most; `None` for ever.
     pub(crate) fn seconds_left(&self) -> Option<u64> {
         let ends = self.0.as_ref().map(Pass::expires_at_s);
-        ends.map(|ends| ends.saturating_sub(unix_now_s()))
+        ends.map(|ends| ends.saturating_sub(unix_now().whole_seconds()))
     }
 
     /// Whether it opens a room with signed play.
     pub(super) async fn check(&self, app: &App, room: &RoomId) -> Result<(), Refusal> {
         let pass = self.0.as_ref().ok_or(Refusal::PlaybackDenied)?;
         let keys = app.play_keys.now().await;
-        let verdict = pass.check(&keys, room, unix_now_s(), app.config.play.url_max_s);
+        let verdict = pass.check(
+            &keys,
+            room,
+            unix_now().whole_seconds(),
+            app.config.play.url_max_s,
+        );
         verdict.map_err(|denied| match denied {
             Denied::Expired => Refusal::LinkExpired,
             Denied::Invalid => Refusal::PlaybackDenied,
@@ -65,8 +70,4 @@ impl FromRequestParts<Arc<App>> for Credential {
             },
         }
     }
-}
-
-fn unix_now_s() -> u64 {
-    u64::try_from(unix_now().0 / 1000).unwrap_or(0)
 }

@@ -40,7 +40,7 @@ impl<'a> Cutter<'a> {
     /// Without a known predecessor, media sequence numbers start at the seconds since 1970: higher
     /// than those of any broadcast before, which lasted longer than its segments were many.
     fn new(channel: &'a Channel, config: SegmenterConfig, now: UnixMs) -> Self {
-        let first_msn = u64::try_from(now.0 / 1000).unwrap_or(0);
+        let first_msn = now.whole_seconds();
         Self {
             channel,
             segmenter: Segmenter::new(config, first_msn),
