@@ -133,7 +133,7 @@ async fn channel(
     check_playback(app, room, credential).await?;
     let stream = app.hub.stream(room).ok_or(Refusal::NotLive)?;
     stream.touch(Instant::now());
-    app.packager.channel(room).ok_or(Refusal::NotLive)
+    app.packager.follow(&stream).ok_or(Refusal::NotLive)
 }
 
 fn media_headers(app: &App, content_type: &'static str) -> HeaderMap {

@@ -190,8 +190,7 @@ mod tests {
         let node = Node::start().await;
         let app = &node.app;
         let (_publisher, stream) = crate::api::tests::publish(&node);
-        app.packager.follow(&stream);
-        let channel = app.packager.channel(stream.room()).unwrap();
+        let channel = app.packager.follow(&stream).unwrap();
         for viewer in 0..2 * SHED_PART as u32 {
             let client = std::net::IpAddr::from(viewer.to_be_bytes());
             channel.note_viewer(client, b"", true, Instant::now());

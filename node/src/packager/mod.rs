@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) use channel::{Channel, Playlists};
 
 use crate::config;
-use crate::hub::{Protocol, Stream};
+use crate::hub::{Protocol, State, Stream};
 use crate::rooms::RoomId;
 
 /// The codec for which a stream has no HLS; `None` where all of it can be cut. A stream is not cut
@@ -42,15 +42,21 @@ impl Packager {
         }
     }
 
-    /// Cuts this stream until it is forgotten; does nothing where that is under way.
-    pub(crate) fn follow(&self, stream: &Arc<Stream>) {
+    /// Cuts this stream until it is forgotten, where that is not under way. Whoever needs the
+    /// channel asks for it so: a stream is live a moment before its publisher's task comes here.
+    /// `None` where HLS is off, or the stream is no longer remembered.
+    pub(crate) fn follow(&self, stream: &Arc<Stream>) -> Option<Arc<Channel>> {
         if !self.settings.enabled {
-            return;
+            return None;
         }
         let mut channels = lock(&self.channels);
         let known = channels.get(stream.room());
-        if known.is_some_and(|channel| channel.is_of(stream)) {
-            return;
+        if let Some(channel) = known.filter(|channel| channel.is_of(stream)) {
+            return Some(Arc::clone(channel));
+        }
+        // Another stream may have taken its place.
+        if stream.state() == State::Gone {
+            return None;
         }
         let channel = Arc::new(Channel::new(stream, self.settings.window_segments));
         channels.insert(stream.room().clone(), Arc::clone(&channel));
@@ -62,17 +68,19 @@ impl Packager {
         };
         let subscriber = stream.subscribe(Protocol::Packager);
         let channels = Arc::clone(&self.channels);
+        let filled = Arc::clone(&channel);
         self.tasks.spawn(async move {
-            cutter::run(subscriber, &channel, config).await;
+            cutter::run(subscriber, &filled, config).await;
             let mut channels = lock(&channels);
-            let room = channel.room();
+            let room = filled.room();
             if channels
                 .get(room)
-                .is_some_and(|present| Arc::ptr_eq(present, &channel))
+                .is_some_and(|present| Arc::ptr_eq(present, &filled))
             {
                 channels.remove(room);
             }
         });
+        Some(channel)
     }
 
     /// Those who watch a room by HLS now.

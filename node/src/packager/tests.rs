@@ -51,10 +51,9 @@ impl Studio {
             epoch: self.epoch,
         };
         let (publisher, stream) = self.hub.publish(claim, Instant::now()).unwrap();
-        self.packager.follow(&stream);
+        let channel = self.packager.follow(&stream).unwrap();
         let config = frame(Kind::Config, 0, b"\x12\x10");
         publisher.push(config, Instant::now()).unwrap();
-        let channel = self.packager.channel(stream.room()).unwrap();
         (publisher, channel)
     }
 
@@ -259,6 +258,16 @@ async fn a_forgotten_stream_leaves_nothing_behind() {
     studio.tasks.wait().await;
     assert!(playlist(&channel).ends_with("#EXT-X-ENDLIST\n"));
     assert!(studio.packager.channel(channel.room()).is_none());
+    assert!(studio.packager.follow(channel.stream()).is_none());
+}
+
+#[tokio::test]
+async fn a_stream_has_one_channel_whoever_asks_first() {
+    let mut studio = Studio::new();
+    let (_publisher, channel) = studio.publish();
+    let again = studio.packager.follow(channel.stream()).unwrap();
+    assert!(Arc::ptr_eq(&channel, &again));
+    assert_eq!(studio.tasks.len(), 1);
 }
 
 #[tokio::test]
@@ -271,7 +280,7 @@ async fn nothing_is_cut_where_hls_is_off() {
         epoch: 1,
     };
     let (_publisher, stream) = studio.hub.publish(claim, Instant::now()).unwrap();
-    studio.packager.follow(&stream);
+    assert!(studio.packager.follow(&stream).is_none());
     assert!(studio.tasks.is_empty() && studio.packager.channel(stream.room()).is_none());
 }
 

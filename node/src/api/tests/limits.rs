@@ -65,7 +65,7 @@ async fn a_change_touches_what_it_names() {
 async fn a_full_room_takes_no_more_viewers_and_keeps_those_it_has() {
     let node = Node::start().await;
     let (publisher, stream) = publish(&node);
-    node.app.packager.follow(&stream);
+    node.app.packager.follow(&stream).unwrap();
     let full = (503, "room_full".to_owned());
     let changed = node.change(r#"{"limits":{"viewers_max":2}}"#).await;
     assert_eq!(changed.status, 200);
@@ -92,7 +92,7 @@ async fn a_full_node_counts_viewers_of_every_protocol() {
     config.limits.viewers_max = 2;
     let node = Node::with(config, Arc::new(Memory::new())).await;
     let (publisher, stream) = publish(&node);
-    node.app.packager.follow(&stream);
+    node.app.packager.follow(&stream).unwrap();
     // It cuts what comes from now on.
     tokio::task::yield_now().await;
     send_sound_for(&publisher, 9000);

@@ -80,6 +80,24 @@ async fn what_no_address_opens_answers_as_if_it_were_not_there() {
 }
 
 #[tokio::test]
+async fn a_stream_has_hls_from_its_first_moment() {
+    let node = Node::start().await;
+    // Nothing but the hub knows of it yet.
+    let (publisher, _stream) = super::publish(&node);
+    let opus = isocast_media::Frame {
+        codec: isocast_media::Codec::Opus,
+        track_id: 0,
+        kind: isocast_media::Kind::Config,
+        dts: isocast_media::MediaMs(0),
+        pts_offset_ms: 0,
+        data: bytes::Bytes::from_static(b"OpusHead\x01\x02\x38\x01\x80\xbb\0\0\0\0\0"),
+    };
+    publisher.push(opus, std::time::Instant::now()).unwrap();
+    let answer = node.ask("GET /hls/open/index.m3u8", &[], "").await;
+    assert_eq!(answer.code(), "codec_not_in_hls");
+}
+
+#[tokio::test]
 async fn addresses_are_given_out_for_those_who_may() {
     let node = Node::start().await;
     node.room("sealed", Playback::Signed).await;
