@@ -2,20 +2,16 @@
 
 use bytes::Bytes;
 
-use super::nal::{self, NalUnits, split_prefixed};
-use super::{Error, Sps};
+use super::nal::NalUnits;
+use super::{Error, Sps, record};
 
 /// `nal_unit_type` (H.264 table 7-1), those a server tells apart.
 pub mod nal_type {
-    pub const IDR_SLICE: u8 = 5;
+    pub const SLICES: std::ops::RangeInclusive<u8> = 1..=5;
     pub const SPS: u8 = 7;
     pub const PPS: u8 = 8;
     pub const ACCESS_UNIT_DELIMITER: u8 = 9;
 }
-
-/// The parameter sets are sent again before every key frame, so a record must stay small beside
-/// one: real ones have 30 to 200 bytes, and 16 KiB every 2 s would be 64 kbit/s.
-const RECORD_BYTES_MAX: usize = 16 * 1024;
 
 /// An `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15 §5.3.3.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,21 +27,16 @@ pub struct DecoderConfig {
 
 impl DecoderConfig {
     pub fn parse(record: &[u8]) -> Result<Self, Error> {
-        if record.len() > RECORD_BYTES_MAX {
-            return Err(Error::TooLarge(record.len()));
-        }
-        let (&[version, _, _, _, sizes, sps_count], rest) =
-            record.split_first_chunk().ok_or(Error::Truncated)?;
-        if version != 1 {
-            return Err(Error::Version(version));
-        }
-        let nal_length_size = nal::length_size(sizes)?;
-        let (sps, rest) = parameter_sets(rest, sps_count & 0x1F, nal_type::SPS)?;
+        let (&[_, _, _, _, sizes, sps_count], rest) = record::head(record)?;
+        let nal_length_size = record::nal_length_size(sizes)?;
+        let sps_count = u16::from(sps_count & 0x1F);
+        let (sps, rest) = record::parameter_sets(rest, sps_count, nal_type::SPS, nal_unit_type)?;
         let first = sps.first().ok_or(Error::NoSps)?;
         let picture = Sps::parse(first)?;
         let (&pps_count, rest) = rest.split_first().ok_or(Error::Truncated)?;
         // What follows the picture parameter sets repeats fields of the sequence parameter set.
-        let (pps, _) = parameter_sets(rest, pps_count, nal_type::PPS)?;
+        let (pps, _) =
+            record::parameter_sets(rest, pps_count.into(), nal_type::PPS, nal_unit_type)?;
         Ok(Self {
             nal_length_size,
             sps,
@@ -72,12 +63,15 @@ impl DecoderConfig {
         NalUnits::new(access_unit, self.nal_length_size)
     }
 
-    /// Whether decoding can start at this access unit, whatever its container says.
+    /// The parameter set that an access unit brings along before its first slice.
     #[must_use]
-    pub fn has_idr(&self, access_unit: &[u8]) -> bool {
-        self.nal_units(access_unit)
-            .flatten()
-            .any(|nal| nal_unit_type(nal) == nal_type::IDR_SLICE)
+    pub fn sps_in(&self, access_unit: &[u8]) -> Option<Sps> {
+        let mut before_slices = self
+            .nal_units(access_unit)
+            .map_while(Result::ok)
+            .take_while(|nal| !nal_type::SLICES.contains(&nal_unit_type(nal)));
+        let sps = before_slices.find(|nal| nal_unit_type(nal) == nal_type::SPS)?;
+        Sps::parse(sps).ok()
     }
 }
 
@@ -85,19 +79,6 @@ impl DecoderConfig {
 #[must_use]
 pub fn nal_unit_type(nal: &[u8]) -> u8 {
     nal.first().map_or(0, |header| header & 0x1F)
-}
-
-fn parameter_sets(mut rest: &[u8], count: u8, expected: u8) -> Result<(Vec<Bytes>, &[u8]), Error> {
-    let mut sets = Vec::new();
-    for _ in 0..count {
-        let (nal, after) = split_prefixed(rest, 2).ok_or(Error::Truncated)?;
-        if nal_unit_type(nal) != expected {
-            return Err(Error::NotAParameterSet(nal_unit_type(nal)));
-        }
-        sets.push(Bytes::copy_from_slice(nal));
-        rest = after;
-    }
-    Ok((sets, rest))
 }
 
 #[cfg(test)]
@@ -187,8 +168,8 @@ pub(crate) mod tests {
             (with(8, 0x68), Error::NotAParameterSet(8)),
             (with(6, 0xFF), Error::Truncated),
             (
-                vec![1; RECORD_BYTES_MAX + 1],
-                Error::TooLarge(RECORD_BYTES_MAX + 1),
+                vec![1; record::BYTES_MAX + 1],
+                Error::TooLarge(record::BYTES_MAX + 1),
             ),
         ] {
             assert_eq!(DecoderConfig::parse(&record), Err(error));
@@ -236,11 +217,9 @@ pub(crate) mod tests {
             let config = config(size);
             let units: Result<Vec<_>, _> = config.nal_units(data).collect();
             assert_eq!(units.as_deref(), Ok(good), "{size}");
-            assert!(config.has_idr(data));
             let cut: Vec<_> = config.nal_units(&data[..data.len() - 1]).collect();
             assert_eq!(cut.last(), Some(&Err(Error::Truncated)), "{size}");
         }
-        assert!(!config(1).has_idr(&[1, 0x41]));
     }
 
     proptest! {

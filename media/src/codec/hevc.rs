@@ -4,23 +4,19 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 
-use super::Error;
 pub use super::hevc_sps::{ProfileTierLevel, Sps};
-use super::nal::{self, NalUnits, split_prefixed};
+use super::nal::NalUnits;
+use super::{Error, record};
 
 /// `nal_unit_type` (H.265 table 7-1), those a server tells apart.
 pub mod nal_type {
-    pub const BLA_W_LP: u8 = 16;
-    /// Types from `BLA_W_LP` to this one are pictures at which decoding can start.
-    pub const RSV_IRAP_VCL23: u8 = 23;
+    /// Types up to this one are slices.
+    pub const SLICES_MAX: u8 = 31;
     pub const VPS: u8 = 32;
     pub const SPS: u8 = 33;
     pub const PPS: u8 = 34;
     pub const ACCESS_UNIT_DELIMITER: u8 = 35;
 }
-
-/// Real records have 100 to 200 bytes; x265's bring its settings along, some 2,500.
-const RECORD_BYTES_MAX: usize = 16 * 1024;
 
 /// An `HEVCDecoderConfigurationRecord` (ISO/IEC 14496-15 §8.3.3.1). Messages in it (SEI) are left
 /// out: nothing needs them to decode.
@@ -38,17 +34,11 @@ pub struct DecoderConfig {
 
 impl DecoderConfig {
     pub fn parse(record: &[u8]) -> Result<Self, Error> {
-        if record.len() > RECORD_BYTES_MAX {
-            return Err(Error::TooLarge(record.len()));
-        }
         // Profile, level and picture format come again in the sequence parameter set.
-        let (header, mut rest) = record.split_first_chunk::<23>().ok_or(Error::Truncated)?;
-        if header[0] != 1 {
-            return Err(Error::Version(header[0]));
-        }
-        let nal_length_size = nal::length_size(header[21])?;
+        let (head, mut rest) = record::head::<23>(record)?;
+        let nal_length_size = record::nal_length_size(head[21])?;
         let (mut vps, mut sps, mut pps) = (Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..header[22] {
+        for _ in 0..head[22] {
             let (kind, nals, after) = array(rest)?;
             match kind {
                 nal_type::VPS => vps.extend(nals),
@@ -90,13 +80,15 @@ impl DecoderConfig {
         NalUnits::new(access_unit, self.nal_length_size)
     }
 
-    /// Whether decoding can start at this access unit, whatever its container says.
+    /// The parameter set that an access unit brings along before its first slice.
     #[must_use]
-    pub fn has_irap(&self, access_unit: &[u8]) -> bool {
-        const IRAP: std::ops::RangeInclusive<u8> = nal_type::BLA_W_LP..=nal_type::RSV_IRAP_VCL23;
-        self.nal_units(access_unit)
-            .flatten()
-            .any(|nal| IRAP.contains(&nal_unit_type(nal)))
+    pub fn sps_in(&self, access_unit: &[u8]) -> Option<Sps> {
+        let mut before_slices = self
+            .nal_units(access_unit)
+            .map_while(Result::ok)
+            .take_while(|nal| nal_unit_type(nal) > nal_type::SLICES_MAX);
+        let sps = before_slices.find(|nal| nal_unit_type(nal) == nal_type::SPS)?;
+        Sps::parse(sps).ok()
     }
 }
 
@@ -108,17 +100,9 @@ pub fn nal_unit_type(nal: &[u8]) -> u8 {
 
 /// One array of the record: the type of its NAL units, these, and what follows.
 fn array(data: &[u8]) -> Result<(u8, Vec<Bytes>, &[u8]), Error> {
-    let (&[kind, high, low], mut rest) = data.split_first_chunk().ok_or(Error::Truncated)?;
-    let kind = kind & 0x3F;
-    let mut nals = Vec::new();
-    for _ in 0..u16::from_be_bytes([high, low]) {
-        let (nal, after) = split_prefixed(rest, 2).ok_or(Error::Truncated)?;
-        if nal_unit_type(nal) != kind {
-            return Err(Error::NotAParameterSet(nal_unit_type(nal)));
-        }
-        nals.push(Bytes::copy_from_slice(nal));
-        rest = after;
-    }
+    let (&[kind, high, low], rest) = data.split_first_chunk().ok_or(Error::Truncated)?;
+    let (kind, count) = (kind & 0x3F, u16::from_be_bytes([high, low]));
+    let (nals, rest) = record::parameter_sets(rest, count, kind, nal_unit_type)?;
     Ok((kind, nals, rest))
 }
 
@@ -211,7 +195,7 @@ mod tests {
             record[at] = byte;
             record
         };
-        let too_large = RECORD_BYTES_MAX + 1;
+        let too_large = record::BYTES_MAX + 1;
         for (record, error) in [
             (with(0, 0), Error::Version(0)),
             (with(21, 0x0E), Error::NalLengthSize(3)),
@@ -258,25 +242,6 @@ mod tests {
             ),
         ] {
             assert_eq!(Sps::parse(&hex(sps)), Err(error), "{name}");
-        }
-    }
-
-    #[test]
-    fn decoding_starts_at_irap_pictures() {
-        let config = DecoderConfig::parse(&hex(RECORDS[0].1)).unwrap();
-        for (kind, expected) in [
-            (0, false),
-            (1, false),
-            (15, false),
-            (16, true),
-            (19, true),
-            (21, true),
-            (23, true),
-            (24, false),
-            (39, false),
-        ] {
-            let unit = [0, 0, 0, 2, 39 << 1, 1, 0, 0, 0, 3, kind << 1, 1, 0x80];
-            assert_eq!(config.has_irap(&unit), expected, "{kind}");
         }
     }
 

@@ -39,14 +39,6 @@ impl<'a> Iterator for NalUnits<'a> {
     }
 }
 
-/// The size of the lengths before NAL units, from the field `lengthSizeMinusOne`.
-pub(super) fn length_size(minus_one: u8) -> Result<u8, Error> {
-    match (minus_one & 0b11) + 1 {
-        3 => Err(Error::NalLengthSize(3)),
-        size => Ok(size),
-    }
-}
-
 /// Splits off what a big-endian length of `length_size` bytes announces.
 pub(super) fn split_prefixed(data: &[u8], length_size: usize) -> Option<(&[u8], &[u8])> {
     let (prefix, rest) = data.split_at_checked(length_size)?;

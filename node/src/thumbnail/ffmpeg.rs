@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use bytes::{Bytes, BytesMut};
-use isocast_media::codec::{self, Description};
+use isocast_media::codec;
 use isocast_media::{Frame, Kind, flv};
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, kill_process_group, prlimit, setpriority_process,
@@ -46,12 +46,8 @@ pub(super) fn is_too_large(frames: &[Frame]) -> bool {
     };
     let config = frames.iter().find(|frame| frame.kind == Kind::Config);
     let config = config.map(|frame| frame.data.as_ref());
-    match codec::describe(key.codec, config, Some(&key.data)) {
-        Some(Description::Video(video)) => video
-            .size
-            .is_some_and(|(width, height)| u64::from(width) * u64::from(height) > PIXELS_MAX),
-        _ => false,
-    }
+    let picture = codec::picture(key.codec, config, Some(&key.data));
+    picture.is_some_and(|it| u64::from(it.size.0) * u64::from(it.size.1) > PIXELS_MAX)
 }
 
 /// The last of these frames as a JPEG; `None` where it cannot be had.
