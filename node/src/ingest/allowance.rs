@@ -1,7 +1,8 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use isocast_media::codec::{self, Description};
+use isocast_media::codec;
 use isocast_media::{Codec, Frame, Kind, Track};
 use tokio::sync::watch;
 
@@ -13,10 +14,17 @@ use crate::rooms::{CodecName, RoomLimits};
 pub(super) struct Allowance {
     limits: watch::Receiver<Arc<RoomLimits>>,
     now: Arc<RoomLimits>,
-    /// The newest configuration of the first video track: it says the size, for limits that change
-    /// meanwhile too, or else a key frame after it does.
-    config: Option<Frame>,
     bits: Overrun,
+    /// By track id: as many as the importer takes.
+    video: BTreeMap<u8, Video>,
+}
+
+/// One video track.
+#[derive(Debug, Default)]
+struct Video {
+    /// Its newest configuration: it says the size, for limits that change meanwhile too, or else a
+    /// key frame after it does.
+    config: Option<Frame>,
     pictures: Overrun,
 }
 
@@ -29,9 +37,8 @@ impl Allowance {
         Self {
             limits,
             now,
-            config: None,
             bits: Overrun::default(),
-            pictures: Overrun::default(),
+            video: BTreeMap::new(),
         }
     }
 
@@ -39,8 +46,8 @@ impl Allowance {
         // It fails once the stream is gone, which ends the publisher another way.
         if self.limits.has_changed().unwrap_or(false) {
             self.now = self.limits.borrow_and_update().clone();
-            if let Some(config) = &self.config {
-                check_picture(&self.now, config.codec, Some(&config.data), None)?;
+            for config in self.video.values().filter_map(|it| it.config.as_ref()) {
+                check_picture(&self.now, config.codec, Some(config), None)?;
             }
         }
         if frame.track() == Track::Data {
@@ -60,23 +67,17 @@ impl Allowance {
     }
 
     fn check_video(&mut self, frame: &Frame, now: Instant) -> Result<(), Refusal> {
+        let video = self.video.entry(frame.track_id).or_default();
         if frame.kind == Kind::Config {
-            check_picture(&self.now, frame.codec, Some(&frame.data), None)?;
-            if frame.track_id == 0 {
-                self.config = Some(frame.clone());
-            }
+            video.config = Some(frame.clone());
         }
-        if !frame.is_media() {
-            return Ok(());
-        }
-        if frame.is_key() && frame.track_id == 0 {
-            let config = self.config.as_ref().map(|config| config.data.as_ref());
-            let first = &frame.data[..frame.data.len().min(codec::FIRST_BYTES)];
-            check_picture(&self.now, frame.codec, config, Some(first))?;
+        if frame.kind == Kind::Config || frame.is_key() {
+            let key_frame = frame.is_key().then_some(frame);
+            check_picture(&self.now, frame.codec, video.config.as_ref(), key_frame)?;
         }
         if let Some(max) = self.now.frame_rate_max
-            && frame.track_id == 0
-            && !self.pictures.add(1.0, f64::from(max.get()), now)
+            && frame.is_media()
+            && !video.pictures.add(1.0, f64::from(max.get()), now)
         {
             return Err(Refusal::FrameRateTooHigh(max.get()));
         }
@@ -84,24 +85,31 @@ impl Allowance {
     }
 }
 
-/// Whether pictures are of the size and the rate that the room takes, where that can be told.
+/// Whether pictures are of the size and the rate that the room takes, where that can be told: by a
+/// configuration of this codec, or by a key frame without one.
 fn check_picture(
     limits: &RoomLimits,
     codec: Codec,
-    config: Option<&[u8]>,
-    first: Option<&[u8]>,
+    config: Option<&Frame>,
+    key_frame: Option<&Frame>,
 ) -> Result<(), Refusal> {
-    let Some(Description::Video(video)) = codec::describe(codec, config, first) else {
+    let (frame_max, frame_rate_max) = (limits.frame_max(), limits.frame_rate_max);
+    if frame_max.is_none() && frame_rate_max.is_none() {
+        return Ok(());
+    }
+    let config = config.filter(|config| config.codec == codec);
+    let config = config.map(|config| config.data.as_ref());
+    let key_frame = key_frame.map(|key_frame| key_frame.data.as_ref());
+    let Some(picture) = codec::picture(codec, config, key_frame) else {
         return Ok(());
     };
-    if let (Some((width_max, height_max)), Some((width, height))) = (limits.frame_max(), video.size)
-    {
+    if let (Some((width_max, height_max)), (width, height)) = (frame_max, picture.size) {
         let fits = |width, height| width <= width_max && height <= height_max;
         if !fits(width, height) && !fits(height, width) {
             return Err(Refusal::PictureTooLarge(width_max, height_max));
         }
     }
-    if let (Some(max), Some(rate)) = (limits.frame_rate_max, video.frame_rate)
+    if let (Some(max), Some(rate)) = (frame_rate_max, picture.frame_rate)
         && rate.per_second() > f64::from(max.get()) * FRAME_RATE_SLACK
     {
         return Err(Refusal::FrameRateTooHigh(max.get()));
@@ -235,6 +243,81 @@ mod tests {
         ] {
             assert_eq!(told(value.clone(), 1, 1), expected, "{value}");
         }
+    }
+
+    /// 854x480 in AV1's sequence header, 640x360 in VP9's; neither has a configuration before it.
+    const AV1_KEY: &[u8] =
+        b"\x12\x00\x0a\x0e\x00\x00\x00\xfa\x63\x55\xef\x88\x42\xa2\x04\x04\x04\x28\x32\xf8";
+    const VP9_KEY: &[u8] = b"\x82\x49\x83\x42\x00\x27\xf0\x16\x76\x06\x38\x24";
+    /// Slices behind parameter sets of 320x240.
+    const AVC_KEY: &[u8] = b"\x00\x00\x00\x19\x67\x6e\x00\x0d\xa6\xcd\x94\x14\x1f\xb0\x11\x00\x00\x03\x00\x01\x00\x00\x03\x00\x3c\x0f\x14\x29\x96\x00\x00\x00\x02\x65\x88";
+
+    #[test]
+    fn key_frames_say_their_size_on_every_track() {
+        let key = Kind::Media { key: true };
+        let inter = Kind::Media { key: false };
+        for (codec, data, width, height) in [
+            (Codec::Av1, AV1_KEY, 854, 480),
+            (Codec::Vp9, VP9_KEY, 640, 360),
+            (Codec::Avc, AVC_KEY, 320, 240),
+        ] {
+            for track_id in [0, 1, 200] {
+                let of_track = |frame| Frame { track_id, ..frame };
+                let check = |kind, width_max: u32| {
+                    let value = json!({"width_max": width_max, "height_max": height});
+                    let (_sender, limits) = watch::channel(limits(value));
+                    let mut allowance = Allowance::new(limits);
+                    let now = Instant::now();
+                    if codec == Codec::Avc {
+                        allowance.video.entry(track_id).or_default().config = Some(config());
+                    }
+                    let frame = frame(codec, kind, Bytes::from_static(data));
+                    allowance.check(&of_track(frame), now)
+                };
+                assert_eq!(check(key, width), Ok(()), "{codec:?} {track_id}");
+                let refused = Err(Refusal::PictureTooLarge(width - 1, height));
+                assert_eq!(check(key, width - 1), refused, "{codec:?} {track_id}");
+                assert_eq!(check(inter, width - 1), Ok(()), "{codec:?} {track_id}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_configuration_of_another_codec_says_nothing_of_a_key_frame() {
+        let (_sender, limits) = watch::channel(limits(json!({"width_max": 1280})));
+        let mut allowance = Allowance::new(limits);
+        let now = Instant::now();
+        assert_eq!(allowance.check(&config(), now), Ok(()));
+        let vp9 = frame(
+            Codec::Vp9,
+            Kind::Media { key: true },
+            Bytes::from_static(VP9_KEY),
+        );
+        assert_eq!(allowance.check(&vp9, now), Ok(()));
+    }
+
+    #[test]
+    fn each_video_track_has_its_own_frame_rate() {
+        let (_sender, limits) = watch::channel(limits(json!({"frame_rate_max": 30})));
+        let mut allowance = Allowance::new(limits);
+        let start = Instant::now();
+        let mut refused_after_s = |track_id, per_s: u64| {
+            (0..per_s * 60).find_map(|count| {
+                let at = start + Duration::from_millis(count * 1000 / per_s);
+                let frame = Frame {
+                    track_id,
+                    ..media(Codec::Avc, 1)
+                };
+                let checked = allowance.check(&frame, at);
+                checked.is_err().then_some((checked, count / per_s))
+            })
+        };
+        // Three of 30 a second are no track of 90.
+        for track_id in [0, 1, 2] {
+            assert_eq!(refused_after_s(track_id, 30), None, "{track_id}");
+        }
+        let too_high = Err(Refusal::FrameRateTooHigh(30));
+        assert_eq!(refused_after_s(3, 60), Some((too_high, 6)));
     }
 
     #[test]
