@@ -12,6 +12,8 @@ mod room;
 mod stats;
 
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod tests;
 
 use std::ffi::OsString;

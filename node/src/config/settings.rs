@@ -1,6 +1,6 @@
 //! The keys: type, default, allowed range and meaning, each said once.
 //!
-//! The doc comment of a field becomes its row in the README's table, `range` is what the checks
+//! The doc comment of a field becomes its row in docs/configuration.md, `range` is what the checks
 //! allow, and a key's unit is in its name.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

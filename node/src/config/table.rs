@@ -1,4 +1,4 @@
-//! The configuration as the README's table.
+//! The configuration as the table of docs/configuration.md.
 
 use std::fmt::Write;
 
@@ -67,9 +67,9 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_this_table() {
-        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
-        let text = std::fs::read_to_string(readme).unwrap_or_default();
+    fn the_documentation_has_this_table() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+        let text = std::fs::read_to_string(page).unwrap_or_default();
         let inside = text
             .split_once(START)
             .and_then(|(_, rest)| rest.split_once(END))
@@ -77,7 +77,7 @@ mod tests {
         assert_eq!(
             inside,
             Some(table().trim()),
-            "README.md is stale: put the output of `isocast-node config table` between `{START}` and `{END}`"
+            "docs/configuration.md is stale: put the output of `isocast-node config table` between `{START}` and `{END}`"
         );
     }
 }

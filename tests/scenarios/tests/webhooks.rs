@@ -217,12 +217,12 @@ fn an_address_that_is_not_listed_is_never_called() {
 
 fn is_signed(request: &Request, secret: &str) {
     assert!(openssl_says(request, secret), "signed under {secret}");
-    assert_eq!(readme_says(request, secret), "True");
+    assert_eq!(documentation_says(request, secret), "True");
 }
 
 fn is_not_signed(request: &Request, secret: &str) {
     assert!(!openssl_says(request, secret), "not signed under {secret}");
-    assert_eq!(readme_says(request, secret), "False");
+    assert_eq!(documentation_says(request, secret), "False");
 }
 
 fn openssl_says(request: &Request, secret: &str) -> bool {
@@ -246,11 +246,11 @@ fn openssl_says(request: &Request, secret: &str) -> bool {
     header.split(',').any(|field| field == format!("v1={hex}"))
 }
 
-/// What the README tells receivers to run.
-fn readme_says(request: &Request, secret: &str) -> String {
-    let readme = std::fs::read_to_string(isocast_harness::repository().join("README.md"));
-    let readme = readme.expect("the repository has a README");
-    let (_, rest) = readme.split_once("```python\n").expect("a Python example");
+/// What the documentation tells receivers to run.
+fn documentation_says(request: &Request, secret: &str) -> String {
+    let page = std::fs::read_to_string(isocast_harness::repository().join("docs/webhooks.md"));
+    let page = page.expect("webhooks are documented");
+    let (_, rest) = page.split_once("```python\n").expect("a Python example");
     let (example, _) = rest.split_once("```").expect("its end");
     let scratch = isocast_harness::Scratch::new("python");
     let body = scratch.file("body");
