@@ -48,9 +48,12 @@ pub(super) fn import(track: Track, dts: MediaMs, mut body: Bytes) -> Result<Vec<
     Ok(frame.into_iter().collect())
 }
 
-/// `ModEx`: data of a length, then what it means and the packet type that was to come. The one
-/// meaning defined is a part of a millisecond by which the frame is later; times are whole
-/// milliseconds here, so it is left out.
+/// `ModEx` (Enhanced RTMP v2, ExVideoTagHeader and ExAudioTagHeader): data of a length, then what it
+/// means and the packet type that was to come.
+///
+/// The one meaning defined, `TimestampOffsetNano`, is the part of a millisecond by which the frame
+/// is presented later. It is left out on purpose, and `capsEx` does not announce it: [`Frame`], RTMP
+/// and FLV count whole milliseconds.
 fn skip_mod_ex(mut packet_type: u8, body: &mut Bytes) -> Result<u8, Error> {
     for _ in 0..=MOD_EX_MAX {
         if packet_type != extended::MOD_EX {

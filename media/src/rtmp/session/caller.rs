@@ -3,7 +3,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::wire::{Heard, WINDOW_BYTES, Wire};
-use super::{Capabilities, Media, status};
+use super::{Media, capabilities, status};
 use crate::amf0::Value;
 use crate::rtmp::Error;
 use crate::rtmp::chunk::ReadLimits;
@@ -70,7 +70,6 @@ pub struct Caller {
     wire: Wire,
     pub(super) state: State,
     stream_id: u32,
-    peer: Capabilities,
 }
 
 impl Caller {
@@ -84,7 +83,6 @@ impl Caller {
             wire,
             state: State::Handshake,
             stream_id: 0,
-            peer: Capabilities::default(),
         }
     }
 
@@ -136,12 +134,6 @@ impl Caller {
         self.state = State::Ended;
     }
 
-    /// What the other end said that it can take; nothing before it answered `connect`.
-    #[must_use]
-    pub fn peer(&self) -> &Capabilities {
-        &self.peer
-    }
-
     fn connect(&mut self) {
         self.state = State::Connecting;
         self.wire.send_control(&Body::WindowAckSize(WINDOW_BYTES));
@@ -153,14 +145,13 @@ impl Caller {
             ("flashVer".into(), text("FMLE/3.0 (compatible; Isocast)")),
             ("tcUrl".into(), text(&self.call.tc_url)),
         ];
-        info.extend(Capabilities::ours().properties());
+        info.extend(capabilities::ours());
         self.command(0, "connect", CONNECT, vec![Value::Object(info)]);
     }
 
     fn on_command(&mut self, command: &Command) -> Option<CallerEvent> {
         match (command.name.as_str(), self.state) {
             ("_result", State::Connecting) if command.transaction == CONNECT => {
-                self.peer = Capabilities::read_any(&command.values);
                 self.state = State::Creating;
                 self.command(0, "createStream", CREATE_STREAM, vec![Value::Null]);
                 None

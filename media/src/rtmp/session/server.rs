@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::wire::{Heard, Rate, WINDOW_BYTES, Wire};
-use super::{Capabilities, Media, STREAM_ID, status};
+use super::{Capabilities, Media, STREAM_ID, capabilities, status};
 use crate::amf0::Value;
 use crate::frame::Track;
 use crate::rtmp::Error;
@@ -212,10 +212,10 @@ impl Session {
         true
     }
 
-    /// What the peer said in `connect` that it can take.
+    /// What the peer said in `connect` that it can do.
     #[must_use]
-    pub fn peer(&self) -> &Capabilities {
-        &self.peer
+    pub fn peer(&self) -> Capabilities {
+        self.peer
     }
 
     /// Messages that the peer gave up half-way.
@@ -326,7 +326,7 @@ impl Session {
             ("fmsVer".into(), Value::String("FMS/3,0,1,123".into())),
             ("capabilities".into(), Value::Number(31.0)),
         ];
-        properties.extend(Capabilities::ours().properties());
+        properties.extend(capabilities::ours());
         let mut answer = status::properties("status", status::CONNECT_SUCCESS, "Connected.");
         answer.push(("objectEncoding".into(), Value::Number(0.0)));
         self.wire.send_command(

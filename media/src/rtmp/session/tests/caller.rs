@@ -98,13 +98,16 @@ fn a_publisher_is_told_when_it_is_thrown_out() {
 }
 
 #[test]
-fn both_ends_know_what_the_other_can_take() {
+fn a_session_knows_what_its_caller_can_do() {
     for role in [Role::Publish, Role::Play] {
         let mut line = Line::new(role, usize::MAX);
-        assert_eq!(*line.caller.peer(), Capabilities::default());
+        assert_eq!(line.session.peer(), Capabilities::default());
         line.run();
-        assert_eq!(*line.session.peer(), Capabilities::ours());
-        assert_eq!(*line.caller.peer(), Capabilities::ours());
+        let all = Capabilities {
+            reconnect: true,
+            multitrack: true,
+        };
+        assert_eq!(line.session.peer(), all);
     }
 }
 
