@@ -64,6 +64,11 @@ pub(crate) enum Refusal {
     UnsupportedCodec(String),
     #[error("no key frame came for a minute: set the encoder's key frame interval to 2 seconds")]
     NoKeyFrame,
+    /// Of video or audio.
+    #[error(
+        "no {0} track has the id 0, which is the one that players get: number the encoder's main {0} track 0"
+    )]
+    NoDefaultTrack(&'static str),
     #[error("this room takes pictures of at most {0}x{1}: lower the encoder's output resolution")]
     PictureTooLarge(u32, u32),
     #[error("this room takes at most {0} pictures a second: lower the encoder's frame rate")]
@@ -125,6 +130,7 @@ impl Refusal {
             Self::Banned { .. } => "banned",
             Self::UnsupportedCodec(_) => "unsupported_codec",
             Self::NoKeyFrame => "no_key_frame",
+            Self::NoDefaultTrack(_) => "no_default_track",
             Self::PictureTooLarge(..) => "picture_too_large",
             Self::FrameRateTooHigh(_) => "frame_rate_too_high",
             Self::BitrateTooHigh(_) => "bitrate_too_high",
@@ -151,7 +157,8 @@ impl Refusal {
             | Self::FrameRateTooHigh(_)
             | Self::BitrateTooHigh(_)
             | Self::CodecNotAllowed(_)
-            | Self::NoKeyFrame => 400,
+            | Self::NoKeyFrame
+            | Self::NoDefaultTrack(_) => 400,
             Self::MethodNotAllowed => 405,
             Self::TooSlow => 408,
             Self::BodyTooLarge => 413,

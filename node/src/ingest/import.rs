@@ -1,4 +1,3 @@
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use isocast_media::codec;
@@ -8,6 +7,7 @@ use isocast_media::time::Unwrapper;
 use isocast_media::{Frame, Kind, Track};
 
 use super::allowance::Allowance;
+use super::tracks::Tracks;
 use crate::error::Refusal;
 use crate::hub::Publisher;
 
@@ -18,7 +18,7 @@ pub(crate) struct Importer {
     publisher: Publisher,
     /// One clock for all tracks: RTMP's timestamps are of the connection, not of a track.
     clock: Unwrapper,
-    tracks: BTreeSet<(Track, u8)>,
+    tracks: Tracks,
     pictures: Pictures,
     allowance: Allowance,
 }
@@ -43,7 +43,7 @@ impl Importer {
             allowance: Allowance::new(publisher.room_limits()),
             publisher,
             clock: Unwrapper::default(),
-            tracks: BTreeSet::new(),
+            tracks: Tracks::default(),
             pictures: Pictures::default(),
         }
     }
@@ -73,7 +73,7 @@ impl Importer {
         if is_config && codec::describe(frame.codec, Some(&frame.data), None).is_none() {
             return Ok(Import::Malformed);
         }
-        if !self.knows(&frame) {
+        if !self.tracks.carry(&frame, now)? {
             return Ok(Import::TooManyTracks);
         }
         self.allowance.check(&frame, now)?;
@@ -85,20 +85,7 @@ impl Importer {
             Err(_) => Import::Revoked,
         })
     }
-
-    /// Whether the frame's track is one of those carried: the default one, and the first that came.
-    fn knows(&mut self, frame: &Frame) -> bool {
-        let track = (frame.track(), frame.track_id);
-        let same_kind = |known: &&(Track, u8)| known.0 == track.0;
-        self.tracks.contains(&track)
-            || (frame.track_id == 0 || self.tracks.iter().filter(same_kind).count() < TRACKS_MAX)
-                && self.tracks.insert(track)
-    }
 }
-
-/// Tracks of a kind that are carried: a ladder of renditions, a dozen languages. The default one
-/// comes on top where it comes last.
-const TRACKS_MAX: usize = 16;
 
 /// Video that has had no key frame for so long is worth a warning; nobody can join it.
 const KEY_FRAME_LATE: Duration = Duration::from_secs(20);
@@ -245,30 +232,23 @@ mod tests {
     }
 
     #[test]
-    fn sixteen_tracks_of_a_kind_are_carried() {
+    fn a_stream_without_its_default_track_is_refused() {
         let hub = hub();
         let (mut importer, _stream) = publish(&hub, 1);
-        let now = Instant::now();
-        let mut take = |track, body: Vec<u8>| {
-            let body = body.into();
-            importer.take(
-                Media {
-                    track,
-                    timestamp: 0,
-                    body,
-                },
-                now,
-            )
-        };
-        let mp3 = |id: u8| [&b"\x95\x01.mp3"[..], &[id, 0xFF]].concat();
-        for id in 1..=16 {
-            assert_eq!(take(Audio, mp3(id)), Ok(Import::Sent), "track {id}");
+        let start = Instant::now();
+        for (second, body, expected) in [
+            (0, b"\x95\x01.mp3\x01\xFF", Ok(Import::Sent)),
+            (9, b"\x95\x01.mp3\x02\xFF", Ok(Import::Sent)),
+            (
+                11,
+                b"\x95\x01.mp3\x01\xFF",
+                Err(Refusal::NoDefaultTrack("audio")),
+            ),
+        ] {
+            let now = start + Duration::from_secs(second);
+            let got = importer.take(media(Audio, 0, body), now);
+            assert_eq!(got, expected, "after {second} s");
         }
-        assert_eq!(take(Audio, mp3(17)), Ok(Import::TooManyTracks));
-        assert_eq!(take(Audio, mp3(3)), Ok(Import::Sent));
-        assert_eq!(take(Audio, mp3(0)), Ok(Import::Sent), "the default track");
-        assert_eq!(take(Audio, mp3(17)), Ok(Import::TooManyTracks));
-        assert_eq!(take(Video, KEY.to_vec()), Ok(Import::Sent));
     }
 
     #[tokio::test]

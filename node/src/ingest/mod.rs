@@ -4,6 +4,7 @@ mod admission;
 mod allowance;
 mod bans;
 mod import;
+mod tracks;
 
 pub(crate) use admission::{Admission, Admitted, admit};
 pub(crate) use bans::Bans;
