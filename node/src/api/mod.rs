@@ -22,7 +22,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -46,7 +46,7 @@ pub(crate) fn public(app: Arc<App>) -> Router {
         .route("/api/v1/qoe", qoe::route())
         .route("/api/v1/openapi.json", get(openapi::document))
         .merge(of_rooms())
-        .fallback(nothing_here)
+        .fallback(no_page)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(
@@ -112,6 +112,18 @@ pub(crate) fn internal(app: Arc<App>) -> Router {
             request::observe,
         ))
         .with_state(app)
+}
+
+/// Browsers name HTML first when a person goes to an address; players and programs get the error.
+async fn no_page(uri: Uri, headers: HeaderMap) -> Response {
+    let accept = headers
+        .get(header::ACCEPT)
+        .map_or(&b""[..], HeaderValue::as_bytes);
+    if accept.starts_with(b"text/html") && !uri.path().starts_with("/api/") {
+        page::missing().await
+    } else {
+        nothing_here().await.into_response()
+    }
 }
 
 async fn nothing_here() -> Refusal {

@@ -394,6 +394,32 @@ async fn every_refusal_has_its_status_and_one_shape() {
 }
 
 #[tokio::test]
+async fn where_nothing_is_people_get_a_page_and_programs_the_error() {
+    const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    let node = Node::start().await;
+    for (line, accept, kind) in [
+        ("GET /nowhere", BROWSER, "text/"),
+        ("GET /watch/open/", BROWSER, "text/"),
+        ("GET /nowhere", "*/*", "application/json"),
+        (
+            "GET /nowhere",
+            "application/json, text/html",
+            "application/json",
+        ),
+        ("GET /favicon.ico", "image/avif,image/*", "application/json"),
+        ("GET /api/v1/nowhere", BROWSER, "application/json"),
+    ] {
+        let answer = node.ask(line, &[("accept", accept)], "").await;
+        assert_eq!(answer.status, 404, "{line}");
+        let is = answer.header("content-type").unwrap_or_default();
+        assert!(is.starts_with(kind), "{line} {accept}: {is}");
+    }
+    let exposition = node.app.metrics.render("");
+    let counted = r#"isocast_refusals_total{surface="http",reason="not_found"} 6"#;
+    assert!(exposition.contains(counted), "{exposition}");
+}
+
+#[tokio::test]
 async fn what_could_be_read_in_two_ways_is_refused() {
     let node = Node::start().await;
     for request in [

@@ -35,6 +35,14 @@ pub(crate) async fn document() -> Response {
     }
 }
 
+/// The same document where nothing is: it says so to people, and the status to programs.
+pub(crate) async fn missing() -> Response {
+    let mut response = document().await;
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response.extensions_mut().insert(Refusal::NoRoute);
+    response
+}
+
 /// `GET /assets/<name>`: names carry a hash of their content, so they never change.
 pub(crate) async fn asset(Path(name): Path<String>) -> Result<Response, Refusal> {
     let path = format!("assets/{name}");
