@@ -42,7 +42,7 @@ pub(super) fn run(
 }
 
 /// The certificate that the configuration names, which must be one that can be served.
-pub(super) fn certificate(loaded: &Loaded) -> Result<Option<Certificate>, config::Error> {
+pub(super) fn certificate(loaded: &Loaded) -> Result<Option<Certificate>, config::Mistakes> {
     if !loaded.config.tls.is_on() {
         return Ok(None);
     }

@@ -1,7 +1,8 @@
 //! The command line. `isocast-node` alone runs a node; the other commands look after its rooms
 //! and its configuration.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. Every error is one line.
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. Every error is one line; of a
+//! configuration all are told.
 
 mod client;
 mod configuration;
@@ -85,7 +86,7 @@ enum Failure {
     #[error("error: {0}")]
     Usage(String),
     #[error("{0}")]
-    Config(#[from] config::Error),
+    Config(#[from] config::Mistakes),
     #[error("error: {}", causes(.0))]
     Failed(#[from] anyhow::Error),
 }
@@ -102,6 +103,14 @@ fn causes(error: &anyhow::Error) -> String {
 }
 
 impl Failure {
+    /// One line for each thing that is wrong.
+    fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Config(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+            Self::Failed(_) | Self::Usage(_) => vec![one_line(&self.to_string())],
+        }
+    }
+
     fn exit_code(&self) -> u8 {
         match self {
             Self::Failed(_) => 1,
@@ -147,8 +156,10 @@ fn answer(
     match done {
         Ok(()) => 0,
         Err(failure) => {
-            // With a closed stderr nobody is left to tell; the exit code still says it.
-            let _ = writeln!(console.err, "{}", one_line(&failure.to_string()));
+            for line in failure.lines() {
+                // With a closed stderr nobody is left to tell; the exit code still says it.
+                let _ = writeln!(console.err, "{line}");
+            }
             failure.exit_code()
         }
     }

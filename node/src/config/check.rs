@@ -8,7 +8,7 @@ use isocast_admin::CodecName;
 
 use super::schema::{Format, Key, Kind};
 use super::written::Written;
-use super::{Config, Error, EventKind, HttpUrl, Network, Place};
+use super::{Config, Error, EventKind, HttpUrl, Mistakes, Network, Place};
 
 /// What is wrong with a value and what is allowed, and which item of a list it is (from 0).
 #[derive(Debug, PartialEq)]
@@ -156,73 +156,95 @@ pub(super) fn short(text: &str) -> String {
 }
 
 /// What only several keys together can get wrong. The one that was set is blamed.
-pub(super) fn together(config: &Config, origins: &BTreeMap<String, Place>) -> Result<(), Error> {
-    let blame = |keys: [&str; 2], message: String| {
-        let key = keys
-            .into_iter()
-            .find(|key| origins.contains_key(*key))
-            .unwrap_or(keys[0]);
-        let place = origins.get(key).cloned().unwrap_or(Place::Defaults);
-        Err(Error::new(place, Some(key), message))
-    };
+pub(super) fn together(config: &Config, origins: &BTreeMap<String, Place>) -> Result<(), Mistakes> {
+    let conflicts = [drain(config), proxies(config), tls(config), auth(config)];
+    let conflicts = conflicts.into_iter().flatten().chain(ports(config));
+    Mistakes::or_all(conflicts.map(|conflict| Err::<(), _>(conflict.blamed(origins)))).map(drop)
+}
 
+/// Two keys that do not go together, the likelier culprit first.
+struct Conflict {
+    keys: [&'static str; 2],
+    message: String,
+}
+
+impl Conflict {
+    fn blamed(self, origins: &BTreeMap<String, Place>) -> Error {
+        let is_set = |key: &&str| origins.contains_key(*key);
+        let key = self.keys.into_iter().find(is_set).unwrap_or(self.keys[0]);
+        let place = origins.get(key).cloned().unwrap_or(Place::Defaults);
+        Error::new(place, Some(key), self.message)
+    }
+}
+
+fn drain(config: &Config) -> Option<Conflict> {
     let (delay, deadline) = (config.node.drain_delay_s, config.node.shutdown_deadline_s);
-    if delay >= deadline {
-        return blame(
-            ["node.drain_delay_s", "node.shutdown_deadline_s"],
-            format!(
-                "node.drain_delay_s ({delay}) must be less than node.shutdown_deadline_s ({deadline})"
-            ),
-        );
-    }
-    if config.proxies.protocol_v2 && config.proxies.trusted.is_empty() {
-        return blame(
-            ["proxies.protocol_v2", "proxies.trusted"],
-            "proxies.protocol_v2 refuses everyone without proxies.trusted; name the proxies"
-                .to_owned(),
-        );
-    }
-    let tls = &config.tls;
-    if tls.is_on() == tls.key_file.as_os_str().is_empty() {
-        return blame(
-            ["tls.cert_file", "tls.key_file"],
-            "tls.cert_file and tls.key_file need each other; set both or neither".to_owned(),
-        );
-    }
+    (delay >= deadline).then(|| Conflict {
+        keys: ["node.drain_delay_s", "node.shutdown_deadline_s"],
+        message: format!(
+            "node.drain_delay_s ({delay}) must be less than node.shutdown_deadline_s ({deadline})"
+        ),
+    })
+}
+
+fn proxies(config: &Config) -> Option<Conflict> {
+    let nobody = config.proxies.protocol_v2 && config.proxies.trusted.is_empty();
+    nobody.then(|| Conflict {
+        keys: ["proxies.protocol_v2", "proxies.trusted"],
+        message: "proxies.protocol_v2 refuses everyone without proxies.trusted; name the proxies"
+            .to_owned(),
+    })
+}
+
+fn tls(config: &Config) -> Option<Conflict> {
+    let half = config.tls.is_on() == config.tls.key_file.as_os_str().is_empty();
+    half.then(|| Conflict {
+        keys: ["tls.cert_file", "tls.key_file"],
+        message: "tls.cert_file and tls.key_file need each other; set both or neither".to_owned(),
+    })
+}
+
+fn auth(config: &Config) -> Option<Conflict> {
     let auth = &config.auth;
-    if !auth.jwks_file.as_os_str().is_empty() {
-        for (key, value) in [
-            ("auth.issuer", &auth.issuer),
-            ("auth.audience", &auth.audience),
-        ] {
-            if value.is_empty() {
-                let message = format!("auth.jwks_file needs {key}: what tokens must have to count");
-                return blame(["auth.jwks_file", key], message);
-            }
-        }
+    if auth.jwks_file.as_os_str().is_empty() {
+        return None;
     }
+    let needed = [
+        ("auth.issuer", &auth.issuer),
+        ("auth.audience", &auth.audience),
+    ];
+    let (key, _) = needed.into_iter().find(|(_, value)| value.is_empty())?;
+    Some(Conflict {
+        keys: ["auth.jwks_file", key],
+        message: format!("auth.jwks_file needs {key}: what tokens must have to count"),
+    })
+}
+
+fn ports(config: &Config) -> Vec<Conflict> {
     let mut listen = vec![
         ("listen.internal", config.listen.internal),
         ("listen.http", config.listen.http),
         ("listen.rtmp", config.listen.rtmp),
     ];
-    if tls.is_on() {
+    if config.tls.is_on() {
         listen.push(("listen.https", config.listen.https));
         listen.push(("listen.rtmps", config.listen.rtmps));
     }
+    let mut conflicts = Vec::new();
     for (at, (name, address)) in listen.iter().enumerate() {
         for (other, taken) in listen.iter().skip(at + 1) {
             if overlap(*address, *taken) {
-                return blame(
-                    [name, other],
-                    format!(
-                        "{name} ({address}) and {other} ({taken}) need the same port; change one"
-                    ),
+                let message = format!(
+                    "{name} ({address}) and {other} ({taken}) need the same port; change one"
                 );
+                conflicts.push(Conflict {
+                    keys: [name, other],
+                    message,
+                });
             }
         }
     }
-    Ok(())
+    conflicts
 }
 
 /// Port 0 asks the system for a free one, so it never collides.

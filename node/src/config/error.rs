@@ -50,6 +50,49 @@ impl Error {
     }
 }
 
+/// All that is wrong with a configuration, at least one thing: a line each.
+#[derive(Debug)]
+pub(crate) struct Mistakes(Vec<Error>);
+
+impl Mistakes {
+    /// What was read, where nothing is wrong with any of it.
+    pub(super) fn or_all<T>(
+        read: impl IntoIterator<Item = Result<T, Error>>,
+    ) -> Result<Vec<T>, Self> {
+        let (mut good, mut mistakes) = (Vec::new(), Vec::new());
+        for result in read {
+            match result {
+                Ok(value) => good.push(value),
+                Err(mistake) => mistakes.push(mistake),
+            }
+        }
+        if mistakes.is_empty() {
+            Ok(good)
+        } else {
+            Err(Self(mistakes))
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Error> {
+        self.0.iter()
+    }
+}
+
+impl From<Error> for Mistakes {
+    fn from(only: Error) -> Self {
+        Self(vec![only])
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
 /// In a file the key is named beside the line; a variable or flag already says it.
 fn named(place: &Place, key: Option<&str>) -> String {
     match (place, key) {

@@ -16,8 +16,20 @@ use super::{Error, Place};
 /// A configuration file is a few kilobytes; a bigger one is some other file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// The settings of one file; `None` if there is no such file.
-pub(super) fn read<'k>(path: &Path, keys: &'k [Key]) -> Result<Option<Vec<Setting<'k>>>, Error> {
+/// The settings of one file and its mistakes; `None` if there is no such file.
+pub(super) fn read<'k>(path: &Path, keys: &'k [Key]) -> Option<Vec<Result<Setting<'k>, Error>>> {
+    match text(path) {
+        Ok(text) => {
+            let text = text?;
+            // Editors on other systems start UTF-8 files with a byte order mark; it carries nothing.
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+            Some(Document { path, text, keys }.settings())
+        }
+        Err(mistake) => Some(vec![Err(mistake)]),
+    }
+}
+
+fn text(path: &Path) -> Result<Option<String>, Error> {
     let whole_file = |message: String| {
         Error::new(
             Place::File {
@@ -42,21 +54,18 @@ pub(super) fn read<'k>(path: &Path, keys: &'k [Key]) -> Result<Option<Vec<Settin
             "is larger than 1 MiB, so it is no configuration".to_owned(),
         ));
     }
-    let text = std::str::from_utf8(&bytes).map_err(|error| {
-        let line = 1 + bytes
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let good = error
+            .as_bytes()
             .iter()
-            .take(error.valid_up_to())
-            .filter(|byte| **byte == b'\n')
-            .count();
+            .take(error.utf8_error().valid_up_to());
         let place = Place::File {
             path: path.to_owned(),
-            line: Some(line),
+            line: Some(1 + good.filter(|byte| **byte == b'\n').count()),
         };
         Error::new(place, None, "is not UTF-8 text; save the file as UTF-8")
     })?;
-    // Editors on other systems start UTF-8 files with a byte order mark; it carries nothing.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    Document { path, text, keys }.settings().map(Some)
+    Ok(Some(text))
 }
 
 #[derive(Debug)]
@@ -67,8 +76,12 @@ struct Document<'d, 'k> {
 }
 
 impl<'k> Document<'_, 'k> {
-    fn settings(&self) -> Result<Vec<Setting<'k>>, Error> {
-        let table = DeTable::parse(self.text).map_err(|error| self.syntax(&error))?;
+    /// Of what is no TOML nothing is known but the first place where it is none.
+    fn settings(&self) -> Vec<Result<Setting<'k>, Error>> {
+        let table = match DeTable::parse(self.text) {
+            Ok(table) => table,
+            Err(error) => return vec![Err(self.syntax(&error))],
+        };
         let mut settings = Vec::new();
         for (name, value) in in_written_order(table.get_ref()) {
             let section = name.get_ref().as_ref();
@@ -77,21 +90,18 @@ impl<'k> Document<'_, 'k> {
             match value.get_ref() {
                 DeValue::Table(inner) if is_section => {
                     for (leaf, value) in in_written_order(inner) {
-                        settings.push(self.setting(
-                            &format!("{prefix}{}", leaf.get_ref()),
-                            leaf,
-                            value,
-                        )?);
+                        let path = format!("{prefix}{}", leaf.get_ref());
+                        settings.push(self.setting(&path, leaf, value));
                     }
                 }
                 _ if is_section => {
                     let message = format!("is a section; write [{section}] and its keys below");
-                    return Err(self.wrong(name.span(), section, message));
+                    settings.push(Err(self.wrong(name.span(), section, message)));
                 }
-                _ => settings.push(self.setting(section, name, value)?),
+                _ => settings.push(self.setting(section, name, value)),
             }
         }
-        Ok(settings)
+        settings
     }
 
     fn setting<T>(
@@ -148,7 +158,7 @@ impl<'k> Document<'_, 'k> {
     }
 }
 
-/// A table sorts by name; the first mistake to report is the first in the file.
+/// A table sorts by name; mistakes are told in the order of the file.
 fn in_written_order<'t, 'i>(
     table: &'t DeTable<'i>,
 ) -> Vec<(

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::check;
 use super::schema::{Key, PREFIX};
 use super::written::Written;
-use super::{Error, Place, Sources, file};
+use super::{Error, Mistakes, Place, Sources, file};
 
 /// One key set by one layer, already checked by itself.
 #[derive(Clone, Debug)]
@@ -20,15 +20,33 @@ const FOLDER_VARIABLE: &str = "ISOCAST_CONFIG_DIR";
 const ENVIRONMENT_VARIABLE: &str = "ISOCAST_ENVIRONMENT";
 const FOLDER_DEFAULT: &str = "config";
 
-/// The files that were read and all settings, weakest layer first.
+/// The files that were read and all settings, weakest layer first; or every mistake in them.
 pub(super) fn read<'k>(
     sources: &Sources,
     keys: &'k [Key],
-) -> Result<(Vec<PathBuf>, Vec<Setting<'k>>), Error> {
-    let folder = Folder::choose(sources)?;
-    let environment = environment_name(sources)?;
+) -> Result<(Vec<PathBuf>, Vec<Setting<'k>>), Mistakes> {
+    let mut paths = Vec::new();
+    let mut settings = files(sources, keys, &mut paths);
+    settings.extend(variables(sources, keys));
+    settings.extend(flags(sources, keys));
+    Ok((paths, Mistakes::or_all(settings)?))
+}
 
-    let (mut files, mut settings) = (Vec::new(), Vec::new());
+/// Of the files that there are; their paths go to `read`.
+fn files<'k>(
+    sources: &Sources,
+    keys: &'k [Key],
+    read: &mut Vec<PathBuf>,
+) -> Vec<Result<Setting<'k>, Error>> {
+    let folder = match Folder::choose(sources) {
+        Ok(folder) => folder,
+        Err(mistake) => return vec![Err(mistake)],
+    };
+    let mut settings = Vec::new();
+    let environment = environment_name(sources).unwrap_or_else(|mistake| {
+        settings.push(Err(mistake));
+        None
+    });
     for (name, required) in [
         (Some("default"), false),
         (environment.as_deref(), true),
@@ -36,22 +54,21 @@ pub(super) fn read<'k>(
     ] {
         let Some(name) = name else { continue };
         let path = folder.path.join(format!("{name}.toml"));
-        match file::read(&path, keys)? {
+        match file::read(&path, keys) {
             Some(found) => {
                 settings.extend(found);
-                files.push(path);
+                read.push(path);
             }
             None if required => {
                 let message =
                     format!("{ENVIRONMENT_VARIABLE}={name} asks for this file, but there is none");
-                return Err(Error::new(Place::File { path, line: None }, None, message));
+                let place = Place::File { path, line: None };
+                settings.push(Err(Error::new(place, None, message)));
             }
             None => {}
         }
     }
-    settings.extend(variables(sources, keys)?);
-    settings.extend(flags(sources, keys)?);
-    Ok((files, settings))
+    settings
 }
 
 /// The configuration folder. Only the default one may be missing.
@@ -117,70 +134,87 @@ fn variable<'s>(sources: &'s Sources, wanted: &str) -> Option<&'s OsStr> {
 }
 
 /// Every variable that starts with `ISOCAST__` must name a key.
-fn variables<'k>(sources: &Sources, keys: &'k [Key]) -> Result<Vec<Setting<'k>>, Error> {
-    let mut settings = Vec::new();
-    for (name, value) in &sources.environment {
+fn variables<'k>(
+    sources: &Sources,
+    keys: &'k [Key],
+) -> impl Iterator<Item = Result<Setting<'k>, Error>> {
+    sources.environment.iter().filter_map(move |(name, value)| {
         let name = name.to_string_lossy();
-        let Some(rest) = name.strip_prefix(PREFIX) else {
-            continue;
+        let rest = name.strip_prefix(PREFIX)?;
+        Some(by_variable(&name, rest, value, keys))
+    })
+}
+
+fn by_variable<'k>(
+    name: &str,
+    rest: &str,
+    value: &OsStr,
+    keys: &'k [Key],
+) -> Result<Setting<'k>, Error> {
+    let place = Place::Environment(check::short(name));
+    let Some(key) = keys.iter().find(|key| key.variable() == name) else {
+        let path = rest.replace("__", ".").to_lowercase();
+        let message = match check::nearest(&path, keys) {
+            Some(key) => format!("unknown key; did you mean {}?", key.variable()),
+            None => check::unknown(&path, &[]),
         };
-        let place = Place::Environment(check::short(&name));
-        let Some(key) = keys.iter().find(|key| key.variable() == name) else {
-            let path = rest.replace("__", ".").to_lowercase();
-            let message = match check::nearest(&path, keys) {
-                Some(key) => format!("unknown key; did you mean {}?", key.variable()),
-                None => check::unknown(&path, &[]),
-            };
-            return Err(Error::new(place, None, message));
-        };
-        let Some(text) = value.to_str() else {
-            return Err(Error::new(
-                place,
-                Some(&key.path),
-                "the value is not UTF-8 text",
-            ));
-        };
-        settings.push(plain(key, text, place)?);
+        return Err(Error::new(place, None, message));
+    };
+    match value.to_str() {
+        Some(text) => plain(key, text, place),
+        None => Err(Error::new(
+            place,
+            Some(&key.path),
+            "the value is not UTF-8 text",
+        )),
     }
-    Ok(settings)
 }
 
 /// `--set` in any order, and `--data-dir`. Two that set the same key are a mistake.
-fn flags<'k>(sources: &Sources, keys: &'k [Key]) -> Result<Vec<Setting<'k>>, Error> {
-    let mut settings: Vec<Setting<'k>> = Vec::new();
-    for text in &sources.set {
-        let Some((path, value)) = text.split_once('=') else {
-            let place = Place::Flag(format!("--set {}", check::short(text)));
-            return Err(Error::new(place, None, "write it as section.key=value"));
-        };
-        let place = Place::Flag(format!("--set {}", check::short(path)));
-        let Some(key) = keys.iter().find(|key| key.path == path) else {
-            return Err(Error::new(place, None, check::unknown(path, keys)));
-        };
-        settings.push(plain(key, value, place)?);
-    }
-    if let Some(folder) = &sources.data_dir {
-        let place = Place::Flag("--data-dir".to_owned());
-        let key = keys
-            .iter()
-            .find(|key| key.path == "data_dir")
-            .expect("data_dir is a key");
-        let Some(text) = folder.to_str() else {
-            return Err(Error::new(place, None, "the path is not UTF-8 text"));
-        };
-        settings.push(plain(key, text, place)?);
-    }
-    for (at, setting) in settings.iter().enumerate() {
-        if settings
-            .iter()
-            .take(at)
-            .any(|earlier| earlier.key == setting.key)
-        {
+fn flags<'k>(sources: &Sources, keys: &'k [Key]) -> Vec<Result<Setting<'k>, Error>> {
+    let mut settings: Vec<Result<Setting<'k>, Error>> = Vec::new();
+    let data_dir = sources.data_dir.iter().map(|folder| data_dir(folder, keys));
+    for flag in sources
+        .set
+        .iter()
+        .map(|text| by_set(text, keys))
+        .chain(data_dir)
+    {
+        let twice = flag.as_ref().ok().filter(|setting| {
+            let mut earlier = settings.iter().flatten();
+            earlier.any(|earlier| earlier.key == setting.key)
+        });
+        let mistake = twice.map(|setting| {
             let message = format!("{} is set by two flags; keep one", setting.key);
-            return Err(Error::new(setting.place.clone(), None, message));
-        }
+            Error::new(setting.place.clone(), None, message)
+        });
+        settings.push(mistake.map_or(flag, Err));
     }
-    Ok(settings)
+    settings
+}
+
+fn by_set<'k>(text: &str, keys: &'k [Key]) -> Result<Setting<'k>, Error> {
+    let Some((path, value)) = text.split_once('=') else {
+        let place = Place::Flag(format!("--set {}", check::short(text)));
+        return Err(Error::new(place, None, "write it as section.key=value"));
+    };
+    let place = Place::Flag(format!("--set {}", check::short(path)));
+    match keys.iter().find(|key| key.path == path) {
+        Some(key) => plain(key, value, place),
+        None => Err(Error::new(place, None, check::unknown(path, keys))),
+    }
+}
+
+fn data_dir<'k>(folder: &Path, keys: &'k [Key]) -> Result<Setting<'k>, Error> {
+    let place = Place::Flag("--data-dir".to_owned());
+    let key = keys
+        .iter()
+        .find(|key| key.path == "data_dir")
+        .expect("data_dir is a key");
+    match folder.to_str() {
+        Some(text) => plain(key, text, place),
+        None => Err(Error::new(place, None, "the path is not UTF-8 text")),
+    }
 }
 
 fn plain<'k>(key: &'k Key, text: &str, place: Place) -> Result<Setting<'k>, Error> {

@@ -32,7 +32,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-pub(crate) use error::{Error, Place, one_line};
+pub(crate) use error::{Error, Mistakes, Place, one_line};
 pub(crate) use http_url::HttpUrl;
 pub(crate) use network::Network;
 pub(crate) use settings::*;
@@ -71,8 +71,9 @@ impl Loaded {
     }
 }
 
-/// Reads all layers and returns the effective configuration, or the first mistake.
-pub(crate) fn load(sources: &Sources) -> Result<Loaded, Error> {
+/// Reads all layers and returns the effective configuration, or every mistake. What only several
+/// keys together can get wrong is looked at when each of them is right.
+pub(crate) fn load(sources: &Sources) -> Result<Loaded, Mistakes> {
     let keys = schema::keys();
     let (files, settings) = layers::read(sources, &keys)?;
 

@@ -449,6 +449,68 @@ fn layers_add_up_key_by_key() {
     assert_eq!(names, ["default.toml", "test.toml", "local.toml"]);
 }
 
+/// Whoever mends one mistake should not have to come back for the next.
+#[test]
+fn every_mistake_is_told_layer_by_layer() {
+    let folder = Scratch::new();
+    folder.write(
+        "default.toml",
+        b"[hls]\nidle_s = 0\nwindow_segmets = 6\n\n[storage]\nx = 1\n",
+    );
+    folder.write("local.toml", b"hls:\n");
+    let environment = [
+        ("ISOCAST_ENVIRONMENT", "gone"),
+        ("ISOCAST__HLS__ENABLED", "yes"),
+    ];
+    let mistakes = load(&sources(
+        folder.path(),
+        &environment,
+        &["rtmp.play", "log.level=loud"],
+    ));
+    let told = mistakes.expect_err("all of it is wrong").to_string();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let starts = [
+        format!("{}:2: hls.idle_s: 0 is out of range", at("default.toml")),
+        format!("{}:3: hls.window_segmets: unknown key", at("default.toml")),
+        format!("{}:5: storage: unknown key", at("default.toml")),
+        format!("{}: ISOCAST_ENVIRONMENT=gone asks for", at("gone.toml")),
+        format!("{}:1: ", at("local.toml")),
+        "environment ISOCAST__HLS__ENABLED: ".to_owned(),
+        "--set rtmp.play: write it as".to_owned(),
+        "--set log.level: \"loud\" does not fit".to_owned(),
+    ];
+    assert_eq!(told.lines().count(), starts.len(), "{told}");
+    for (line, start) in told.lines().zip(starts) {
+        assert!(line.starts_with(&start), "{line}\nnot {start}");
+    }
+}
+
+#[test]
+fn keys_that_do_not_go_together_are_all_told() {
+    let folder = Scratch::new();
+    let set = [
+        "listen.rtmp=0.0.0.0:8080",
+        "node.drain_delay_s=60",
+        "tls.key_file=a",
+    ];
+    let told = load(&sources(folder.path(), &[], &set))
+        .expect_err("three conflicts")
+        .to_string();
+    let keys: Vec<_> = told
+        .lines()
+        .filter_map(|line| line.split(':').next())
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            "--set node.drain_delay_s",
+            "--set tls.key_file",
+            "--set listen.rtmp"
+        ],
+        "{told}"
+    );
+}
+
 /// A stronger layer does not hide a mistake below it.
 #[test]
 fn a_mistake_counts_even_where_a_stronger_layer_sets_the_key() {
@@ -525,16 +587,17 @@ fn deep_files_are_refused() {
 }
 
 proptest::proptest! {
-    /// Whatever a file holds: an answer, on one line, without a control character.
+    /// Whatever a file holds: an answer, a line for each mistake, without a control character.
     #[test]
-    fn any_file_gives_an_answer_of_one_line(content in proptest::collection::vec(
+    fn any_file_gives_an_answer_of_lines(content in proptest::collection::vec(
         proptest::sample::select(b"[]hlsidle_=\"'\\\n\r\t #.{}1-\xef\xbb\xbf\xff\0".to_vec()), 0..60,
     )) {
         let folder = Scratch::new();
         folder.write("default.toml", &content);
-        if let Err(error) = load(&sources(folder.path(), &[], &[])) {
-            let line = error.to_string();
-            proptest::prop_assert!(!line.contains(char::is_control), "{line:?}");
+        if let Err(mistakes) = load(&sources(folder.path(), &[], &[])) {
+            for line in mistakes.iter().map(ToString::to_string) {
+                proptest::prop_assert!(!line.contains(char::is_control), "{line:?}");
+            }
         }
     }
 }
