@@ -20,6 +20,9 @@ pub struct PublishKey {
 pub struct BadKey;
 
 const SEPARATOR: &str = "_key_";
+/// Letters and digits that a secret of somebody's own has at least: by chance they are 119 bits. The
+/// fingerprint is told freely, and must not help to guess the key.
+pub const SECRET_CHARS_MIN: usize = 20;
 /// `room_` + an id of 64 + `_key_` + a secret of 43 are 117 bytes.
 const BYTES_MAX: usize = 128;
 
@@ -71,6 +74,11 @@ impl PublishKey {
     pub fn secret(&self) -> &str {
         let parts = self.text.rsplit_once(SEPARATOR);
         parts.map_or("", |(_, secret)| secret)
+    }
+
+    /// Whether it could be guessed, or searched by its fingerprint.
+    pub fn is_too_short(&self) -> bool {
+        self.secret().len() < SECRET_CHARS_MIN
     }
 
     /// 16 hexadecimal digits that tell keys apart in logs and the registry and tell nothing about

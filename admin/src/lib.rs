@@ -24,7 +24,7 @@ mod secret;
 mod wire;
 
 pub use id::{BadId, RoomId};
-pub use key::{BadKey, PublishKey, revealed};
+pub use key::{BadKey, PublishKey, SECRET_CHARS_MIN, revealed};
 pub use limits::{CodecName, RoomLimits, RoomLimitsChange};
 pub use room::{OnConflict, Playback};
 pub use secret::Secret;

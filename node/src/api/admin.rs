@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use isocast_admin::{NodeIs, PutRoom, RoomIs};
+use isocast_admin::{NodeIs, PutRoom, RoomIs, SECRET_CHARS_MIN};
 
 use super::auth::Admin;
 use super::body::unreadable;
@@ -48,6 +48,12 @@ pub(super) async fn put_room(
     if stream_key.room() != &id {
         let text = "the stream key is another room's: it starts with `room_<id>_key_`";
         return Err(Refusal::BadRequest(text.into()));
+    }
+    if stream_key.is_too_short() {
+        let text = format!(
+            "the stream key could be guessed: what follows `_key_` has at least {SECRET_CHARS_MIN} letters and digits"
+        );
+        return Err(Refusal::BadRequest(text));
     }
     let room = NewRoom {
         id,

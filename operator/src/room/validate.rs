@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use isocast_admin::{PublishKey, RoomId};
+use isocast_admin::{PublishKey, RoomId, SECRET_CHARS_MIN};
 use isocast_crds::{LiveCluster, LiveRoom};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -189,7 +189,7 @@ fn key(room: &LiveRoom, id: &RoomId, found: Option<&Secret>) -> Result<Key, Prob
             format!("the stream key in Secret {secret} is of another room, not of {id}: {choice}"),
         );
     }
-    if secret_chars(&key) < SECRET_CHARS_MIN {
+    if key.is_too_short() {
         return problem(
             "KeyTooShort",
             format!(
@@ -198,15 +198,6 @@ fn key(room: &LiveRoom, id: &RoomId, found: Option<&Secret>) -> Result<Key, Prob
         );
     }
     Ok(Key::Found { secret, key })
-}
-
-/// Twenty letters and digits by chance are 119 bits. The status tells a fingerprint of the key, which
-/// must not help to guess it.
-const SECRET_CHARS_MIN: usize = 20;
-
-fn secret_chars(key: &PublishKey) -> usize {
-    let secret = key.reveal().rsplit_once("_key_");
-    secret.map_or(0, |(_, secret)| secret.len())
 }
 
 /// A Secret that is broken or gone takes no key away: an encoder that has the former one goes on.

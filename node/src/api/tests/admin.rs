@@ -9,8 +9,8 @@ use crate::hub::Publisher;
 use crate::ingest::{self, Admission};
 
 const ADMIN: (&str, &str) = ("authorization", "Bearer isocast_admin_test");
-const FIRST: &str = "room_new_key_first";
-const SECOND: &str = "room_new_key_second";
+const FIRST: &str = "room_new_key_first0123456789abcde";
+const SECOND: &str = "room_new_key_second0123456789abcd";
 
 impl Node {
     async fn admin(&self, line: &str, body: &str) -> Answer {
@@ -115,6 +115,14 @@ async fn what_is_asked_wrongly_is_refused_and_named() {
             "PUT /admin/v1/rooms/new",
             token,
             &good.replace("key_first", "first"),
+            400,
+            "bad_request",
+        ),
+        (
+            "PUT /admin/v1/rooms/new",
+            token,
+            // A character less than its secret needs.
+            &good.replace("abcde", "abcd"),
             400,
             "bad_request",
         ),
