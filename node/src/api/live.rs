@@ -7,8 +7,8 @@ use axum::extract::{Path, State};
 use isocast_media::{Track, codec};
 use serde::{Deserialize, Serialize};
 
+use super::urls::Paths;
 use crate::app::App;
-use crate::config::Config;
 use crate::delivery::{Credential, check_playback, viewable};
 use crate::error::Refusal;
 use crate::hub::{self, Described, Stream};
@@ -34,7 +34,7 @@ pub(super) struct Live {
     audio: Option<Audio>,
     /// A picture, a few seconds old; none without video, or without ffmpeg on this server.
     thumbnail: Option<String>,
-    urls: Urls,
+    urls: Paths,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,14 +51,6 @@ pub(crate) struct Audio {
     pub codec: String,
     pub sample_rate_hz: u32,
     pub channels: u8,
-}
-
-/// Paths on this same host; none for what is switched off or cannot carry the stream.
-#[derive(Debug, Serialize)]
-struct Urls {
-    flv: Option<String>,
-    ws_flv: Option<String>,
-    hls: Option<String>,
 }
 
 /// `GET /api/v1/live`
@@ -112,7 +104,7 @@ impl Live {
             video: video.map(Video::from),
             audio: audio.map(Audio::from),
             thumbnail: thumbnail(app, stream, &credential.prefix()),
-            urls: Urls::of(stream, &app.config, &credential.prefix()),
+            urls: paths(app, stream, &credential.prefix()),
         }
     }
 }
@@ -139,16 +131,13 @@ impl From<codec::Audio> for Audio {
     }
 }
 
-impl Urls {
-    fn of(stream: &Stream, config: &Config, prefix: &str) -> Self {
-        let name = stream.room().stream_name();
-        let flv = config.flv.enabled;
-        let hls = config.hls.enabled && packager::not_in_hls(stream).is_none();
-        Self {
-            flv: flv.then(|| format!("{prefix}/flv/{name}.flv")),
-            ws_flv: flv.then(|| format!("{prefix}/ws/{name}.flv")),
-            hls: hls.then(|| format!("{prefix}/hls/{name}/index.m3u8")),
-        }
+/// None for what cannot carry the stream.
+fn paths(app: &App, stream: &Stream, prefix: &str) -> Paths {
+    let paths = Paths::of(&app.config, stream.room(), prefix);
+    let in_hls = packager::not_in_hls(stream).is_none();
+    Paths {
+        hls: paths.hls.filter(|_| in_hls),
+        ..paths
     }
 }
 

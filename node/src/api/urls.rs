@@ -9,11 +9,13 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderName, header};
 use isocast_access::{Minted, Pass};
+use serde::Serialize;
 
 use super::auth::{Authorized, RoomsPublish, RoomsRead};
 use super::rooms::{refusal, room_id};
 use super::wire;
 use crate::app::{App, Local};
+use crate::config::Config;
 use crate::error::Refusal;
 use crate::hub::unix_now;
 use crate::rooms::{Playback, RoomId};
@@ -93,20 +95,41 @@ fn expires_at_s(
     Ok(now_s + in_s)
 }
 
+/// Where a room is watched on this same host; none for what is switched off.
+#[derive(Debug, Serialize)]
+pub(super) struct Paths {
+    pub flv: Option<String>,
+    pub ws_flv: Option<String>,
+    pub hls: Option<String>,
+}
+
+impl Paths {
+    /// `prefix` is what a signed address has before everything.
+    pub(super) fn of(config: &Config, room: &RoomId, prefix: &str) -> Self {
+        let name = room.stream_name();
+        let (flv, hls) = (config.flv.enabled, config.hls.enabled);
+        Self {
+            flv: flv.then(|| format!("{prefix}/flv/{name}.flv")),
+            ws_flv: flv.then(|| format!("{prefix}/ws/{name}.flv")),
+            hls: hls.then(|| format!("{prefix}/hls/{name}/index.m3u8")),
+        }
+    }
+}
+
 fn play_urls(here: &Here, app: &App, room: &RoomId, pass: Option<&Pass>) -> wire::PlayUrls {
     let Here { http, rtmp } = here;
     let (config, name) = (&app.config, room.stream_name());
     let prefix = pass.map(|pass| format!("/v/{pass}")).unwrap_or_default();
     let query = pass.map(|pass| format!("?{}", pass.query()));
     let query = query.unwrap_or_default();
-    let flv = config.flv.enabled;
+    let Paths { flv, ws_flv, hls } = Paths::of(config, room, &prefix);
     // `ws` and `wss` are to `http` and `https` what their names say.
     let ws = http.replacen("http", "ws", 1);
     let expires_at_ms = pass.map(|pass| pass.expires_at_s().saturating_mul(1000));
     wire::PlayUrls {
-        hls_url: (config.hls.enabled).then(|| format!("{http}{prefix}/hls/{name}/index.m3u8")),
-        flv_url: flv.then(|| format!("{http}{prefix}/flv/{name}.flv")),
-        ws_flv_url: flv.then(|| format!("{ws}{prefix}/ws/{name}.flv")),
+        hls_url: hls.map(|path| format!("{http}{path}")),
+        flv_url: flv.map(|path| format!("{http}{path}")),
+        ws_flv_url: ws_flv.map(|path| format!("{ws}{path}")),
         rtmp_url: (config.rtmp.play).then(|| format!("{rtmp}/live/{name}{query}")),
         watch_url: format!("{http}{prefix}/watch/{room}"),
         expires_at_ms,
