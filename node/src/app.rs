@@ -12,7 +12,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::config::Config;
 use crate::data::{Reread, Token};
-use crate::edge::{self, Attempts, Connected, Tcp};
+use crate::edge::{self, Buckets, Connected, Tcp};
 use crate::hub::{Hub, Protocol, Stream, Subscriber};
 use crate::ingest::Bans;
 use crate::load::Load;
@@ -41,7 +41,8 @@ pub(crate) struct App {
     #[allow(dead_code)]
     pub outbound: outbound::Http,
     pub load: Load,
-    pub key_attempts: Attempts,
+    /// Wrong publish keys. Keys cannot be guessed; this keeps those who try off the store.
+    pub key_attempts: Buckets,
     pub webhooks: Webhooks,
     pub restreams: Restreams,
     pub api_token: Token,

@@ -88,8 +88,18 @@ pub(crate) enum Refusal {
     Full,
     #[error("this room has as many viewers as it takes: try again later")]
     RoomFull,
-    #[error("too many requests: try again in a minute")]
-    TooMany,
+    #[error(
+        "too many requests of this kind came from this address: try again in {retry_after_s} s"
+    )]
+    TooMany {
+        /// What kind, as metrics call it.
+        reason: &'static str,
+        retry_after_s: u32,
+    },
+    #[error(
+        "this token is wrong, expired or missing, and so were too many from this address: send the right one, or try again in {retry_after_s} s"
+    )]
+    AuthFailures { retry_after_s: u32 },
     /// Its place went to a newcomer before it had shown what it is for.
     #[error("this server has no place for more connections: try again later")]
     CrowdedOut,
@@ -102,7 +112,15 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    /// A constant word for programs and metrics.
+    /// A constant word for metrics: the code, unless that leaves open what there was too much of.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::TooMany { reason, .. } => reason,
+            _ => self.code(),
+        }
+    }
+
+    /// A constant word for programs.
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::BadRequest(_) => "bad_request",
@@ -140,7 +158,8 @@ impl Refusal {
             Self::NotReady => "not_ready",
             Self::Full => "full",
             Self::RoomFull => "room_full",
-            Self::TooMany => "too_many",
+            Self::TooMany { .. } => "too_many",
+            Self::AuthFailures { .. } => "auth_failures",
             Self::CrowdedOut => "crowded_out",
             Self::Overloaded => "overloaded",
             Self::Draining => "draining",
@@ -163,7 +182,7 @@ impl Refusal {
             Self::TooSlow => 408,
             Self::BodyTooLarge => 413,
             Self::AddressTooLong => 414,
-            Self::TooMany => 429,
+            Self::TooMany { .. } | Self::AuthFailures { .. } => 429,
             Self::Unauthorized | Self::TokenExpired => 401,
             Self::Forbidden(_)
             | Self::PlaybackDenied
@@ -197,7 +216,9 @@ impl Refusal {
             Self::NotReady | Self::Draining => Some(1),
             Self::Unavailable(_) => Some(2),
             Self::Full | Self::RoomFull | Self::CrowdedOut | Self::Overloaded => Some(10),
-            Self::TooMany => Some(60),
+            Self::TooMany { retry_after_s, .. } | Self::AuthFailures { retry_after_s } => {
+                Some(*retry_after_s)
+            }
             _ => None,
         }
     }

@@ -16,7 +16,7 @@ use crate::api;
 use crate::app::{App, Stop};
 use crate::config::{Config, HttpUrl, Loaded};
 use crate::data::{self, Folder, KeyringFile, Lock, NodeFile, Reread, Token, TokenFile};
-use crate::edge::{Attempts, Caps, Port, Speaks};
+use crate::edge::{Buckets, Caps, Port, Speaks};
 use crate::hub::{self, Hub};
 use crate::ingest::Bans;
 use crate::load::{self, Load};
@@ -107,7 +107,7 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
         metrics,
         outbound: http,
         load: Load::default(),
-        key_attempts: Attempts::new(config.rtmp.key_attempts_per_min_max),
+        key_attempts: Buckets::new(config.rtmp.key_attempts_per_min_max),
         api_token: opened.api_token,
         admin_token: opened.admin_token,
         key_set: key_set(&config)?,

@@ -8,6 +8,7 @@ use axum::http::header;
 use axum::http::request::Parts;
 use isocast_access::{Action, Denied, Expected, Grant};
 
+use super::rates;
 use crate::app::App;
 use crate::error::Refusal;
 use crate::hub::unix_now;
@@ -62,7 +63,8 @@ impl<N: Needs> FromRequestParts<Arc<App>> for Authorized<N> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
-        let grant = authenticate(parts, app).await?;
+        let checked = authenticate(parts, app).await;
+        let grant = rates::counted(parts, app, checked)?;
         if !grant.allows(N::ACTION) {
             return Err(Refusal::Forbidden(N::ACTION.scope()));
         }

@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use isocast_media::{Track, codec};
 use serde::{Deserialize, Serialize};
 
+use super::rates::PublicRead;
 use super::urls::Paths;
 use crate::app::App;
 use crate::delivery::{Credential, check_playback, viewable};
@@ -54,7 +55,10 @@ pub(crate) struct Audio {
 }
 
 /// `GET /api/v1/live`
-pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Json<LiveList>, Refusal> {
+pub(super) async fn list(
+    _: PublicRead,
+    State(app): State<Arc<App>>,
+) -> Result<Json<LiveList>, Refusal> {
     let mut rooms = Vec::new();
     let nothing = Credential::default();
     for stream in app.hub.streams() {
@@ -80,6 +84,7 @@ pub(super) struct RoomPath {
 
 /// `GET /api/v1/live/<id>`, and the same below `/v/<exp>.<sig>` for a room with signed play.
 pub(super) async fn get(
+    _: PublicRead,
     State(app): State<Arc<App>>,
     credential: Credential,
     Path(RoomPath { room }): Path<RoomPath>,

@@ -8,6 +8,7 @@ mod kick;
 mod live;
 mod openapi;
 mod qoe;
+mod rates;
 mod request;
 pub(crate) mod restreams;
 mod room_series;
@@ -21,12 +22,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Extension};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use isocast_admin::{PATH_NODE, PATH_ROOMS, PATH_WATCH};
+
+use rates::Rates;
 
 use crate::app::App;
 use crate::delivery::{PASS, flv, hls, page, thumbnail};
@@ -49,6 +52,7 @@ pub(crate) fn public(app: Arc<App>) -> Router {
         .fallback(no_page)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(Extension(Arc::new(Rates::new(&app.config.rate))))
         .layer(middleware::from_fn_with_state(
             Arc::clone(&app),
             request::observe,

@@ -7,6 +7,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::rates::PublicRead;
+
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
     let mut document: Value = serde_json::from_str(include_str!("openapi.json"))
         .expect("a test reads this very document");
@@ -15,7 +17,7 @@ static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
 });
 
 /// `GET /api/v1/openapi.json`
-pub(super) async fn document() -> Response {
+pub(super) async fn document(_: PublicRead) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "application/json"),
         (header::CACHE_CONTROL, "no-cache"),
@@ -68,6 +70,16 @@ mod tests {
                 let answer = node.ask(&line, &[AUTHORIZED], "").await;
                 let is_taken = answer.status != 405;
                 assert_eq!(is_taken, item.get(method).is_some(), "{line}: {answer:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_operation_may_be_asked_too_often() {
+        for (path, item) in document()["paths"].as_object().unwrap() {
+            for method in METHODS.iter().filter_map(|method| item.get(method)) {
+                let answer = &method["responses"]["429"]["$ref"];
+                assert_eq!(answer, "#/components/responses/TooMany", "{path}");
             }
         }
     }

@@ -13,7 +13,8 @@ use axum::http::StatusCode;
 use axum::routing::{MethodRouter, post};
 use serde::Deserialize;
 
-use crate::app::{App, Peer};
+use super::rates;
+use crate::app::App;
 use crate::error::Refusal;
 use crate::metrics::Experience;
 
@@ -63,7 +64,7 @@ impl Protocol {
     }
 }
 
-/// With a body limit and a quota of its own.
+/// With a body limit of its own, and a quota for all.
 pub(super) fn route() -> MethodRouter<Arc<App>> {
     post(report)
         .layer::<_, Infallible>(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -73,12 +74,15 @@ pub(super) fn route() -> MethodRouter<Arc<App>> {
 /// `POST /api/v1/qoe`, whatever content type a page's beacon has.
 async fn report(
     State(app): State<Arc<App>>,
-    Extension(peer): Extension<Peer>,
+    _: rates::Report,
     Extension(quota): Extension<Arc<Quota>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refusal> {
-    if !quota.allows(peer.network(), Instant::now()) {
-        return Err(Refusal::TooMany);
+    if !quota.allows(Instant::now()) {
+        return Err(Refusal::TooMany {
+            reason: "qoe_in_all",
+            retry_after_s: 60,
+        });
     }
     let report = Report::read(&body.map_err(|_| Refusal::BodyTooLarge)?)?;
     app.metrics.experience.observe(&Experience {
@@ -116,6 +120,8 @@ fn seconds(ms: u32) -> f64 {
 mod tests {
     use super::*;
     use crate::api::tests::Node;
+    use crate::config::Config;
+    use crate::rooms::memory::Memory;
 
     #[tokio::test]
     async fn reports_are_counted_and_what_cannot_be_is_refused() {
@@ -156,13 +162,15 @@ mod tests {
 
     #[tokio::test]
     async fn who_reports_too_often_is_told_to_wait() {
-        let node = Node::start().await;
+        let mut config = Config::default();
+        config.rate.qoe_per_min_max = 2;
+        let node = Node::with(config, Arc::new(Memory::new())).await;
         let body = r#"{"protocol":"hls","stalls":0,"stalled_ms":0,"watched_ms":1}"#;
-        for _ in 0..quota::BY_CLIENT_MAX {
+        for _ in 0..2 {
             assert_eq!(node.ask("POST /api/v1/qoe", &[], body).await.status, 204);
         }
         let answer = node.ask("POST /api/v1/qoe", &[], body).await;
         assert_eq!((answer.status, answer.code().as_str()), (429, "too_many"));
-        assert_eq!(answer.header("retry-after"), Some("60"));
+        assert_eq!(answer.header("retry-after"), Some("30"));
     }
 }

@@ -52,13 +52,13 @@ pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next:
         "answered"
     );
     if let Some(refusal) = response.extensions().get::<Refusal>()
-        && app.metrics.refused("http", refusal.code())
+        && app.metrics.refused("http", refusal.reason())
     {
-        let (route, code) = (labels.route.as_str(), refusal.code());
+        let (route, reason) = (labels.route.as_str(), refusal.reason());
         match labels.status {
             // Pages ask again and again for what they may not, or not yet, show.
-            403 | 404 => tracing::debug!(route, code, "refused: {refusal}"),
-            _ => tracing::info!(route, code, "refused: {refusal}"),
+            403 | 404 => tracing::debug!(route, reason, "refused: {refusal}"),
+            _ => tracing::info!(route, reason, "refused: {refusal}"),
         }
     }
     app.metrics.http_requests.get_or_create(&labels).inc();

@@ -32,6 +32,7 @@ use crate::webhooks::Webhooks;
 mod admin;
 mod limits;
 mod play;
+mod rates;
 
 fn play_keys() -> Keyring {
     Keyring::parse("k1 0123456789abcdefghijklmnopqrstuv").unwrap()
@@ -102,7 +103,7 @@ impl Node {
             metrics,
             outbound: outbound::Http::new(dialler),
             load: crate::load::Load::default(),
-            key_attempts: crate::edge::Attempts::new(0),
+            key_attempts: crate::edge::Buckets::new(0),
             webhooks: Webhooks::default(),
             restreams,
             api_token: token("api", TOKEN),

@@ -31,6 +31,7 @@ pub(crate) struct Config {
     pub api: Api,
     pub admin: Admin,
     pub auth: Auth,
+    pub rate: Rate,
     pub public: Public,
     pub play: Play,
     pub publish: Publish,
@@ -59,6 +60,7 @@ impl Default for Config {
             api: Api::default(),
             admin: Admin::default(),
             auth: Auth::default(),
+            rate: Rate::default(),
             public: Public::default(),
             play: Play::default(),
             publish: Publish::default(),
@@ -291,6 +293,40 @@ pub(crate) struct Auth {
     /// What these tokens have in their `aud`.
     #[schemars(extend("format" = "word"))]
     pub audience: String,
+}
+
+/// Requests on the public ports from one address, or one /64 of IPv6. Pages, HLS, FLV and pictures
+/// have no such limits: as many viewers may sit behind one address as it has connections.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Rate {
+    /// Requests a minute from one address, or one /64 of IPv6, that read with a right token; beyond, the answer is 429. A panel that looks at 1,000 rooms every half a minute needs 2,000. Behind a load balancer that hides addresses all callers share one, as for the keys below. 0: any number.
+    #[schemars(range(min = 0, max = 10_000_000))]
+    pub api_read_per_min_max: u32,
+    /// Those that change something. All of a minute may come at once. 0: any number.
+    #[schemars(range(min = 0, max = 10_000_000))]
+    pub api_write_per_min_max: u32,
+    /// Those with a wrong or expired token, or without one. Beyond, the answer is 429 instead of 401; a right token is let in all the same. 0: any number.
+    #[schemars(range(min = 0, max = 10_000_000))]
+    pub auth_failures_per_min_max: u32,
+    /// Those to `/api/v1/live`, for one room or all, and to `/api/v1/openapi.json`. A page asks 12 to 20 times a minute, so 1,000 viewers may share an address. 0: any number.
+    #[schemars(range(min = 0, max = 10_000_000))]
+    pub public_read_per_min_max: u32,
+    /// Reports of pages to `/api/v1/qoe`. A page sends one a minute; those beyond are not counted, which nobody who watches notices. 0: any number.
+    #[schemars(range(min = 0, max = 10_000_000))]
+    pub qoe_per_min_max: u32,
+}
+
+impl Default for Rate {
+    fn default() -> Self {
+        Self {
+            api_read_per_min_max: 6000,
+            api_write_per_min_max: 1200,
+            auth_failures_per_min_max: 120,
+            public_read_per_min_max: 20_000,
+            qoe_per_min_max: 1000,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -1,7 +1,7 @@
 //! Where the network begins: accepting connections, their caps and deadlines, and the loop that
 //! each kind of connection runs.
 
-mod attempts;
+mod buckets;
 mod caps;
 mod connected;
 mod departure;
@@ -16,7 +16,7 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use attempts::Attempts;
+pub(crate) use buckets::Buckets;
 pub(crate) use caps::{Caps, network};
 pub(crate) use connected::Connected;
 use departure::Departure;

@@ -189,7 +189,7 @@ impl Connection {
             Err(refusal) => {
                 if refusal == Refusal::KeyRefused {
                     let now = Instant::now();
-                    self.app.key_attempts.was_wrong(self.peer.ip(), now);
+                    self.app.key_attempts.add(self.peer.ip(), now);
                 }
                 let code = refusal.publish_status();
                 return self.refuse(&refusal, code);

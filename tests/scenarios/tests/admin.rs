@@ -67,10 +67,10 @@ fn an_operator_puts_a_room_sees_it_live_and_replaces_its_key() {
     let mut node = options.start();
     let old = Room {
         id: "stage".into(),
-        key: "room_stage_key_old0123456789".into(),
+        key: "room_stage_key_old0123456789abcdefg".into(),
     };
     let new = Room {
-        key: "room_stage_key_new0123456789".into(),
+        key: "room_stage_key_new0123456789abcdefg".into(),
         ..old.clone()
     };
     assert_eq!(admin(&node, "x", "GET", "node", "").status, 401);

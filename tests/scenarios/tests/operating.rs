@@ -2,7 +2,9 @@
 
 use std::process::Command;
 
-use isocast_harness::{Clip, Ffmpeg, Node, Output, Peer, node_binary, run, wait};
+use isocast_harness::{
+    Clip, Ffmpeg, Node, NodeOptions, Output, Peer, http, node_binary, run, wait,
+};
 
 /// A room command on the running node.
 fn room(node: &Node, arguments: &[&str]) -> Output {
@@ -120,5 +122,42 @@ fn a_live_room_has_a_picture_for_those_who_may_watch_it() {
         assert_eq!(answer.json()["error"]["code"], code, "{path}");
     }
     assert!(node.get("/api/v1/live/silent").json()["thumbnail"].is_null());
+    node.stop();
+}
+
+#[test]
+fn who_asks_too_often_waits_and_a_right_token_is_let_in_all_the_same() {
+    let node = NodeOptions::default()
+        .set("rate.auth_failures_per_min_max", 3)
+        .set("rate.api_write_per_min_max", 60)
+        .start();
+    let guess = |token: &str| {
+        let bearer = format!("Bearer {token}");
+        let headers = [("Authorization", bearer.as_str())];
+        http::request(node.http, "GET", "/api/v1/rooms", &headers, b"")
+    };
+    let statuses: Vec<_> = (0..5).map(|_| guess("a-guess").status).collect();
+    assert_eq!(statuses, [401, 401, 401, 429, 429]);
+    assert_eq!(guess(&node.token).status, 200);
+    assert!(node.metric("isocast_refusals_total{surface=\"http\",reason=\"auth_failures\"") >= 2.0);
+
+    // A minute's worth at once, and then one a second.
+    let write = || node.operator("DELETE", "/api/v1/rooms/nobody", b"");
+    let refused = wait::until("a write that is refused", 30, || {
+        let answer = write();
+        (answer.status == 429).then_some(answer)
+    });
+    assert_eq!(refused.error_code(), "too_many");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    wait::until("a write that is taken again", 5, || {
+        (write().status == 404).then_some(())
+    });
+    let made = node.command(&["room", "create", "mine"]);
+    assert_eq!(made.code, Some(0), "the internal port: {}", made.err);
+    assert_eq!(
+        node.get("/watch/mine").status,
+        200,
+        "viewers notice nothing"
+    );
     node.stop();
 }

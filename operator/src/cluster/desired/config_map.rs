@@ -56,8 +56,16 @@ fn config(valid: &Valid) -> String {
         "log": {"format": "json"},
     });
     if !valid.knows_addresses() {
-        // Behind one address a stranger's wrong keys would shut out everybody.
+        // Behind one address a stranger's wrong keys would shut out everybody, and what all ask for
+        // together would count as one client's.
         config["rtmp"]["key_attempts_per_min_max"] = json!(0);
+        config["rate"] = json!({
+            "api_read_per_min_max": 0,
+            "api_write_per_min_max": 0,
+            "auth_failures_per_min_max": 0,
+            "public_read_per_min_max": 0,
+            "qoe_per_min_max": 0,
+        });
     }
     if let Some(proxies) = &valid.pod.proxies {
         config["proxies"] = json!({
