@@ -1,6 +1,7 @@
 //! What this node counts, for Prometheus.
 
 mod experience;
+pub(crate) mod rooms;
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
@@ -102,143 +103,82 @@ pub(crate) struct Metrics {
 const REFUSAL_LOG_EVERY: Duration = Duration::from_secs(1);
 
 impl Metrics {
+    /// Each series with its name and what `/metrics` says of it.
     pub(crate) fn new() -> Self {
-        let mut metrics = Self {
-            registry: Registry::with_prefix("isocast"),
-            connections_total: Family::default(),
-            connections: Family::default(),
-            viewers: Family::default(),
-            viewer_skips: Family::default(),
-            streams_active: Gauge::default(),
-            // 1 µs to 65 ms: one message from its chunks into the ring.
-            packet_processing: Histogram::new(steps(1e-6, 4.0, 9)),
-            bandwidth_bytes: Family::default(),
-            media_bytes: Family::default(),
-            http_requests: Family::default(),
-            // 100 µs to 26 s: from a playlist in memory to a long wait.
-            http_request_duration: Histogram::new(steps(1e-4, 4.0, 10)),
-            outbound: Family::default(),
-            pressure_ratio: Family::default(),
-            overload_level: Gauge::default(),
+        let mut registry = Registry::with_prefix("isocast");
+        let to = &mut registry;
+        Self {
+            experience: Experiences::new(to),
+            connections_total: series(to, "connections", "Connections accepted, by protocol"),
+            connections: series(to, "connections", "Connections open now, by protocol"),
+            viewers: series(to, "viewers", "Viewers now, by protocol"),
+            viewer_skips: series(
+                to,
+                "viewer_skips",
+                "Times a slow viewer skipped to a newer key frame",
+            ),
+            streams_active: series(to, "streams_active", "Streams with a publisher now"),
+            packet_processing: add(
+                to,
+                "packet_processing_duration_seconds",
+                "Time to take in one media message",
+                // 1 µs to 65 ms: one message from its chunks into the ring.
+                Histogram::new(steps(1e-6, 4.0, 9)),
+            ),
+            bandwidth_bytes: series(to, "bandwidth_bytes", "Bytes in and out, by protocol"),
+            media_bytes: series(
+                to,
+                "media_bytes",
+                "Bytes of media from publishers and to viewers, by how they receive it",
+            ),
+            http_requests: series(
+                to,
+                "http_requests",
+                "HTTP requests by method, route and status",
+            ),
+            http_request_duration: add(
+                to,
+                "http_request_duration_seconds",
+                "Time to the head of an HTTP answer",
+                // 100 µs to 26 s: from a playlist in memory to a long wait.
+                Histogram::new(steps(1e-4, 4.0, 10)),
+            ),
+            outbound: series(
+                to,
+                "outbound",
+                "Calls to other servers, by what for and what became of them",
+            ),
+            pressure_ratio: series(
+                to,
+                "pressure_ratio",
+                "What is used of a limit, by kind; 0 where there is no limit",
+            ),
+            overload_level: series(
+                to,
+                "overload_level",
+                "0: open, 1: no new viewers, 2: shedding slow viewers, 3: no new publishers",
+            ),
             egress_bytes: Counter::default(),
-            restreams: Family::default(),
-            webhooks: Family::default(),
-            tls_certificate_expiry: Family::default(),
-            tls_reloads: Family::default(),
-            experience: Experiences::new(),
-            refusals: Family::default(),
+            restreams: series(
+                to,
+                "restreams",
+                "Streams that are sent on to other servers, by state",
+            ),
+            webhooks: series(to, "webhooks", "Webhooks by what became of them"),
+            tls_certificate_expiry: series(
+                to,
+                "tls_certificate_expiry_timestamp_seconds",
+                "When the certificate in use expires, in seconds since 1970",
+            ),
+            tls_reloads: series(
+                to,
+                "tls_reloads",
+                "Times the certificate's files changed, by what came of it",
+            ),
+            refusals: series(to, "refusals", "What was refused, by place and reason"),
             refusals_logged: Mutex::default(),
-        };
-        metrics.register();
-        metrics
-    }
-
-    fn register(&mut self) {
-        let to = &mut self.registry;
-        self.experience.register(to);
-        add(
-            to,
-            "connections",
-            "Connections accepted, by protocol",
-            &self.connections_total,
-        );
-        add(
-            to,
-            "connections",
-            "Connections open now, by protocol",
-            &self.connections,
-        );
-        add(to, "viewers", "Viewers now, by protocol", &self.viewers);
-        add(
-            to,
-            "viewer_skips",
-            "Times a slow viewer skipped to a newer key frame",
-            &self.viewer_skips,
-        );
-        add(
-            to,
-            "streams_active",
-            "Streams with a publisher now",
-            &self.streams_active,
-        );
-        add(
-            to,
-            "packet_processing_duration_seconds",
-            "Time to take in one media message",
-            &self.packet_processing,
-        );
-        add(
-            to,
-            "bandwidth_bytes",
-            "Bytes in and out, by protocol",
-            &self.bandwidth_bytes,
-        );
-        add(
-            to,
-            "media_bytes",
-            "Bytes of media from publishers and to viewers, by how they receive it",
-            &self.media_bytes,
-        );
-        add(
-            to,
-            "http_requests",
-            "HTTP requests by method, route and status",
-            &self.http_requests,
-        );
-        add(
-            to,
-            "http_request_duration_seconds",
-            "Time to the head of an HTTP answer",
-            &self.http_request_duration,
-        );
-        add(
-            to,
-            "outbound",
-            "Calls to other servers, by what for and what became of them",
-            &self.outbound,
-        );
-        add(
-            to,
-            "pressure_ratio",
-            "What is used of a limit, by kind; 0 where there is no limit",
-            &self.pressure_ratio,
-        );
-        add(
-            to,
-            "overload_level",
-            "0: open, 1: no new viewers, 2: shedding slow viewers, 3: no new publishers",
-            &self.overload_level,
-        );
-        add(
-            to,
-            "restreams",
-            "Streams that are sent on to other servers, by state",
-            &self.restreams,
-        );
-        add(
-            to,
-            "webhooks",
-            "Webhooks by what became of them",
-            &self.webhooks,
-        );
-        add(
-            to,
-            "tls_certificate_expiry_timestamp_seconds",
-            "When the certificate in use expires, in seconds since 1970",
-            &self.tls_certificate_expiry,
-        );
-        add(
-            to,
-            "tls_reloads",
-            "Times the certificate's files changed, by what came of it",
-            &self.tls_reloads,
-        );
-        add(
-            to,
-            "refusals",
-            "What was refused, by place and reason",
-            &self.refusals,
-        );
+            registry,
+        }
     }
 
     /// Counts a refusal; true where it should be logged as well.
@@ -278,8 +218,13 @@ impl Metrics {
     }
 }
 
-pub(crate) fn add(to: &mut Registry, name: &str, help: &str, metric: &(impl Metric + Clone)) {
+fn series<M: Metric + Clone + Default>(to: &mut Registry, name: &str, help: &str) -> M {
+    add(to, name, help, M::default())
+}
+
+fn add<M: Metric + Clone>(to: &mut Registry, name: &str, help: &str, metric: M) -> M {
     to.register(name, help, metric.clone());
+    metric
 }
 
 fn steps(first: f64, factor: f64, count: u16) -> impl Iterator<Item = f64> {

@@ -6,10 +6,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::room_series;
 use crate::app::App;
 use crate::hub::{self, Protocol};
-use crate::metrics::ProtocolLabel;
+use crate::metrics::{self, ProtocolLabel};
 
 /// The process runs; nothing outside it is asked.
 pub(super) async fn livez() -> &'static str {
@@ -54,6 +53,8 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
             .get_or_create(&label)
             .set(viewers as i64);
     }
-    let text = app.metrics.render(&room_series::render(&app));
+    let viewers = |stream: &hub::Stream, protocol| app.viewers(stream, protocol);
+    let rooms = metrics::rooms::render(&app.hub, app.config.metrics.rooms_max, viewers);
+    let text = app.metrics.render(&rooms);
     ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response()
 }

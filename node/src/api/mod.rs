@@ -11,7 +11,6 @@ mod qoe;
 mod rates;
 mod request;
 pub(crate) mod restreams;
-mod room_series;
 pub(crate) mod rooms;
 mod stats;
 mod urls;

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use gop::Gop;
 pub(crate) use headers::{Described, Headers, Tracks};
-pub(crate) use meter::Quality;
+pub(crate) use meter::{Quality, TrackQuality};
 pub(crate) use publisher::{Publisher, Revocation};
 pub(crate) use ring::{Slot, Wire};
 pub(crate) use stream::{Kicked, Source, State, Stream, unix_now};

@@ -3,7 +3,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::{ProtocolLabel, add, steps};
+use super::{ProtocolLabel, add, series, steps};
 
 /// What one viewer saw for a while.
 #[derive(Clone, Copy, Debug)]
@@ -28,17 +28,32 @@ pub(crate) struct Experiences {
 }
 
 impl Experiences {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(to: &mut Registry) -> Self {
         Self {
-            // 50 ms to 25 s; the targets are 1 s and less.
-            first_frame: Family::new_with_constructor(|| Histogram::new(steps(0.05, 2.0, 10))),
-            // 0.1 % to half of the time; the target is 1 %.
-            stall_ratio: Family::new_with_constructor(|| {
-                Histogram::new([0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5])
-            }),
-            stalls: Family::default(),
-            // 200 ms to 51 s: from FLV nearby to HLS far away.
-            latency: Family::new_with_constructor(|| Histogram::new(steps(0.2, 2.0, 9))),
+            first_frame: add(
+                to,
+                "viewer_first_frame_seconds",
+                "Time to the first picture, as viewers' pages tell",
+                // 50 ms to 25 s; the targets are 1 s and less.
+                Family::new_with_constructor(|| Histogram::new(steps(0.05, 2.0, 10))),
+            ),
+            stall_ratio: add(
+                to,
+                "viewer_stall_ratio",
+                "Share of the time in which the picture stood still",
+                // 0.1 % to half of the time; the target is 1 %.
+                Family::new_with_constructor(|| {
+                    Histogram::new([0.0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5])
+                }),
+            ),
+            stalls: series(to, "viewer_stalls", "Times the picture stopped by itself"),
+            latency: add(
+                to,
+                "viewer_latency_seconds",
+                "How far viewers are behind the broadcaster",
+                // 200 ms to 51 s: from FLV nearby to HLS far away.
+                Family::new_with_constructor(|| Histogram::new(steps(0.2, 2.0, 9))),
+            ),
         }
     }
 
@@ -59,16 +74,5 @@ impl Experiences {
         if let Some(latency_s) = seen.latency_s {
             self.latency.get_or_create(&label).observe(latency_s);
         }
-    }
-
-    pub(super) fn register(&self, to: &mut Registry) {
-        let help = "Time to the first picture, as viewers' pages tell";
-        add(to, "viewer_first_frame_seconds", help, &self.first_frame);
-        let help = "Share of the time in which the picture stood still";
-        add(to, "viewer_stall_ratio", help, &self.stall_ratio);
-        let help = "Times the picture stopped by itself";
-        add(to, "viewer_stalls", help, &self.stalls);
-        let help = "How far viewers are behind the broadcaster";
-        add(to, "viewer_latency_seconds", help, &self.latency);
     }
 }
