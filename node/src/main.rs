@@ -21,6 +21,7 @@ mod registry;
 mod restream;
 mod rooms;
 mod run;
+mod sync;
 mod thumbnail;
 mod tls;
 mod webhooks;

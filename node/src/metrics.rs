@@ -5,7 +5,6 @@ pub(crate) mod rooms;
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -18,6 +17,8 @@ use prometheus_client::registry::{Metric, Registry};
 
 pub(crate) use experience::Experience;
 use experience::Experiences;
+
+use crate::sync::Mutex;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct ProtocolLabel {
@@ -186,10 +187,7 @@ impl Metrics {
         let labels = RefusalLabels { surface, reason };
         self.refusals.get_or_create(&labels).inc();
         let now = Instant::now();
-        let mut logged = self
-            .refusals_logged
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut logged = self.refusals_logged.lock();
         match logged.get(&labels) {
             Some(last) if now.saturating_duration_since(*last) < REFUSAL_LOG_EVERY => false,
             _ => {

@@ -1,9 +1,9 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::caps::network;
+use crate::sync::Mutex;
 
 /// Clients remembered. An entry is some 60 bytes: 600 kB in all.
 const CLIENTS_MAX: usize = 10_000;
@@ -43,7 +43,7 @@ impl Buckets {
     /// Counts once more, unless that is too often: then the seconds until it is not.
     pub(crate) fn take(&self, ip: IpAddr, now: Instant) -> Result<(), u32> {
         let max = f64::from(self.per_min_max);
-        let mut table = self.lock();
+        let mut table = self.table.lock();
         let Some(bucket) = self.bucket(&mut table, ip, now) else {
             return Ok(());
         };
@@ -58,7 +58,7 @@ impl Buckets {
     /// Counts once more, however often that was. Who fills its bucket is shut out until it is half
     /// empty, which takes half a minute.
     pub(crate) fn add(&self, ip: IpAddr, now: Instant) {
-        let mut table = self.lock();
+        let mut table = self.table.lock();
         if let Some(bucket) = self.bucket(&mut table, ip, now) {
             bucket.level += 1.0;
             bucket.shut_out |= bucket.level >= f64::from(self.per_min_max);
@@ -66,7 +66,7 @@ impl Buckets {
     }
 
     pub(crate) fn is_shut_out(&self, ip: IpAddr, now: Instant) -> bool {
-        let bucket = self.lock().by_client.get(&network(ip)).copied();
+        let bucket = self.table.lock().by_client.get(&network(ip)).copied();
         bucket.is_some_and(|bucket| self.leaked(bucket, now).shut_out)
     }
 
@@ -110,10 +110,6 @@ impl Buckets {
             at: now,
             shut_out: bucket.shut_out && level > max / 2.0,
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -190,12 +186,12 @@ mod tests {
             let ip = std::net::Ipv4Addr::from_bits(0x0A00_0000 + client);
             attempts.add(ip.into(), start);
         }
-        assert_eq!(attempts.lock().by_client.len(), CLIENTS_MAX);
+        assert_eq!(attempts.table.lock().by_client.len(), CLIENTS_MAX);
         attempts.add(known, start);
         assert!(attempts.is_shut_out(known, start));
         attempts.add(ip("10.255.255.1"), start + Duration::from_secs(120));
         assert_eq!(
-            attempts.lock().by_client.len(),
+            attempts.table.lock().by_client.len(),
             1,
             "the others are forgiven"
         );

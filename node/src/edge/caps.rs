@@ -1,8 +1,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use tokio_util::sync::CancellationToken;
+
+use crate::sync::Mutex;
 
 /// At most so many at once, in all and from one address.
 #[derive(Clone, Debug)]
@@ -67,7 +69,7 @@ impl Caps {
 
     /// A place for one more connection, whoever it is from, or the reason why there is none.
     pub(crate) fn admit(&self) -> Result<Permit, &'static str> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         if open.total >= self.total_max {
             let (_, crowded_out) = open.waiting.pop_first().ok_or("connections_max")?;
             crowded_out.cancel();
@@ -157,10 +159,7 @@ impl Permit {
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
-        self.caps
-            .open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.caps.open.lock()
     }
 }
 
@@ -209,8 +208,8 @@ mod tests {
         );
         drop((first, second, third));
         assert!(caps.admit().is_ok());
-        assert_eq!(caps.open.lock().unwrap().total, 0);
-        assert!(caps.open.lock().unwrap().by_ip.is_empty());
+        assert_eq!(caps.open.lock().total, 0);
+        assert!(caps.open.lock().by_ip.is_empty());
     }
 
     #[test]
@@ -247,7 +246,7 @@ mod tests {
         assert!(!is_out(&publisher) && !is_out(&last) && !is_out(&one_more));
 
         drop((newcomer, next, shaken, publisher, last, one_more));
-        let open = caps.open.lock().unwrap();
+        let open = caps.open.lock();
         assert_eq!((open.total, open.waiting.len()), (0, 0));
     }
 

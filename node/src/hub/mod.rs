@@ -15,7 +15,7 @@ mod timeline;
 mod traffic;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use gop::Gop;
@@ -28,6 +28,7 @@ pub(crate) use subscriber::{Delivery, Item, Protocol, Subscriber};
 
 use crate::registry::Claim;
 use crate::rooms::RoomId;
+use crate::sync::Mutex;
 
 /// How much the hub keeps, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -69,17 +70,18 @@ impl Hub {
 
     /// The stream of a room, if it is live, held or remembered.
     pub(crate) fn stream(&self, room: &RoomId) -> Option<Arc<Stream>> {
-        self.lock().get(room).cloned()
+        self.streams.lock().get(room).cloned()
     }
 
     /// All streams, in no order.
     pub(crate) fn streams(&self) -> Vec<Arc<Stream>> {
-        self.lock().values().cloned().collect()
+        self.streams.lock().values().cloned().collect()
     }
 
     /// Viewers of all streams, without those by HLS: the packager counts them.
     pub(crate) fn viewers(&self) -> usize {
-        self.lock()
+        self.streams
+            .lock()
             .values()
             .map(|stream| stream.viewers().total())
             .sum()
@@ -91,7 +93,7 @@ impl Hub {
         claim: Claim,
         now: Instant,
     ) -> Result<(Publisher, Arc<Stream>), Full> {
-        let mut streams = self.lock();
+        let mut streams = self.streams.lock();
         let stream = match streams.get(&claim.room) {
             Some(stream) => Arc::clone(stream),
             None => {
@@ -124,7 +126,7 @@ impl Hub {
 
     /// Ends a room's stream at once, for its viewers too: the room is gone.
     pub(crate) fn remove(&self, room: &RoomId) {
-        if let Some(stream) = self.lock().remove(room) {
+        if let Some(stream) = self.streams.lock().remove(room) {
             stream.end();
             self.see_off(stream);
         }
@@ -132,7 +134,7 @@ impl Hub {
 
     /// Ends all streams: this node is stopping.
     pub(crate) fn end_all(&self) {
-        for (_, stream) in self.lock().drain() {
+        for (_, stream) in self.streams.lock().drain() {
             stream.end();
         }
     }
@@ -140,7 +142,7 @@ impl Hub {
     /// Moves streams on as time passes: held ones end, ended ones are forgotten. Call it about
     /// once a second.
     pub(crate) fn tick(&self, now: Instant) {
-        self.lock().retain(|_, stream| {
+        self.streams.lock().retain(|_, stream| {
             stream.end_if_hold_is_over(now);
             let forgotten = stream.is_forgotten(now);
             if forgotten {
@@ -159,7 +161,7 @@ impl Hub {
     /// Sends away viewers who have not come for what is there for `stall`; how many. Their
     /// connections may be alive: over HTTP/2 a viewer can close its window and answer pings.
     pub(crate) fn send_away_stalled(&self, now: Instant, stall: Duration) -> usize {
-        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut leaving = self.leaving.lock();
         leaving.retain(|stream| !stream.seats().is_empty());
         let gone = seat::send_away_stalled(&leaving, now, stall);
         drop(leaving);
@@ -167,12 +169,7 @@ impl Hub {
     }
 
     fn see_off(&self, stream: Arc<Stream>) {
-        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
-        leaving.push(stream);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RoomId, Arc<Stream>>> {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+        self.leaving.lock().push(stream);
     }
 }
 

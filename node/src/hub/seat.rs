@@ -1,11 +1,13 @@
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use super::stream::{State, Stream};
+
+use crate::sync::Mutex;
 
 /// Where one viewer is, for whoever looks at all of them: a viewer whose connection takes nothing
 /// cannot be asked.
@@ -64,7 +66,7 @@ struct Taken {
 
 impl Seats {
     pub(super) fn take(&self, seat: &Arc<Seat>) -> u64 {
-        let mut taken = self.lock();
+        let mut taken = self.0.lock();
         let number = taken.next;
         taken.next += 1;
         taken.by_number.insert(number, Arc::clone(seat));
@@ -72,22 +74,18 @@ impl Seats {
     }
 
     pub(super) fn leave(&self, number: u64) {
-        self.lock().by_number.remove(&number);
+        self.0.lock().by_number.remove(&number);
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.lock().by_number.is_empty()
+        self.0.lock().by_number.is_empty()
     }
 
     fn all(&self) -> Vec<Arc<Seat>> {
-        let taken = self.lock();
+        let taken = self.0.lock();
         let staying = taken.by_number.values();
         let staying = staying.filter(|seat| !seat.hangup.is_cancelled());
         staying.cloned().collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Taken> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, RwLockReadGuard};
 use std::time::{Instant, SystemTime};
 
 use isocast_media::{Codec, Frame, Kind, Track, UnixMs};
@@ -17,6 +17,7 @@ use super::traffic::Traffic;
 use super::{Headers, Limits, Tracks};
 use crate::registry::Claim;
 use crate::rooms::{RoomId, RoomLimits};
+use crate::sync::RwLock;
 
 /// Where a stream is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,14 +242,14 @@ impl Stream {
 
     /// The room has a new key: whoever comes with it replaces the present publisher.
     pub(crate) fn give_way(&self) {
-        if let Some(present) = self.write().present.as_mut() {
+        if let Some(present) = self.inner.write().present.as_mut() {
             present.gives_way = true;
         }
     }
 
     /// Sends the publisher away; its viewers are held as if it had lost its connection.
     pub(crate) fn dismiss_publisher(&self) {
-        let mut inner = self.write();
+        let mut inner = self.inner.write();
         if let Some(present) = inner.present.take() {
             present.revoked.revoke();
             self.enter(&mut inner, State::Interrupted, Instant::now());
@@ -294,7 +295,7 @@ impl Stream {
 
     /// The stream is of use to someone: it is remembered longer.
     pub(crate) fn touch(&self, now: Instant) {
-        self.write().last_access = now;
+        self.inner.write().last_access = now;
     }
 
     pub(super) fn last_use(&self) -> Instant {
@@ -304,7 +305,7 @@ impl Stream {
     /// Makes the claim's holder the publisher; the present one learns that it is no longer.
     pub(super) fn begin(&self, claim: &Claim, now: Instant) -> Revocation {
         let revoked = Revocation::default();
-        let mut inner = self.write();
+        let mut inner = self.inner.write();
         if let Some(old) = inner.present.take() {
             old.revoked.revoke();
         }
@@ -327,7 +328,7 @@ impl Stream {
 
     /// Keeps who the publisher with this epoch is.
     pub(super) fn introduce(&self, epoch: u64, source: Source) {
-        let mut inner = self.write();
+        let mut inner = self.inner.write();
         let present = inner.present.as_mut();
         if let Some(present) = present.filter(|present| present.epoch == epoch) {
             present.source = Some(source);
@@ -336,7 +337,7 @@ impl Stream {
 
     /// Takes a frame of the publisher with this epoch; false where another one took its place.
     pub(super) fn push(&self, epoch: u64, frame: Frame, now: Instant) -> bool {
-        let mut inner = self.write();
+        let mut inner = self.inner.write();
         let inner = &mut *inner;
         let Some(present) = inner
             .present
@@ -368,7 +369,7 @@ impl Stream {
 
     /// The publisher with this epoch has gone: viewers are held.
     pub(super) fn interrupt(&self, epoch: u64, now: Instant) {
-        let mut inner = self.write();
+        let mut inner = self.inner.write();
         if inner
             .present
             .as_ref()
@@ -382,7 +383,7 @@ impl Stream {
     /// Sends the present publisher away as an operator wishes; viewers are held. Who it was, where
     /// there was one.
     pub(crate) fn kick(&self, now: Instant) -> Option<Kicked> {
-        let mut inner = self.write();
+        let mut inner = self.inner.write();
         let present = inner.present.take()?;
         present.revoked.kick();
         self.enter(&mut inner, State::Interrupted, now);
@@ -392,7 +393,7 @@ impl Stream {
     }
 
     pub(super) fn end_if_hold_is_over(&self, now: Instant) {
-        let mut inner = self.write();
+        let mut inner = self.inner.write();
         let held = now.saturating_duration_since(inner.state_since);
         if inner.state == State::Interrupted && held >= self.limits.hold {
             inner.ring.clear();
@@ -403,7 +404,7 @@ impl Stream {
 
     /// Ends it at once, and for good.
     pub(super) fn end(&self) {
-        let mut inner = self.write();
+        let mut inner = self.inner.write();
         if let Some(present) = inner.present.take() {
             present.revoked.revoke();
         }
@@ -412,7 +413,7 @@ impl Stream {
 
     /// True once it has ended and nobody has asked for it for a while; it is gone then.
     pub(super) fn is_forgotten(&self, now: Instant) -> bool {
-        let mut inner = self.write();
+        let mut inner = self.inner.write();
         let forgotten = inner.state == State::Ended
             && now.saturating_duration_since(inner.last_use()) >= self.limits.remember;
         if forgotten {
@@ -428,11 +429,7 @@ impl Stream {
     }
 
     pub(super) fn read(&self) -> RwLockReadGuard<'_, Inner> {
-        self.inner.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
-        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+        self.inner.read()
     }
 }
 

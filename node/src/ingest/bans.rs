@@ -1,6 +1,7 @@
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::sync::Mutex;
 
 /// Keys refused at once; an entry is some 100 bytes. Beyond it the one that is over first gives way.
 const BANS_MAX: usize = 10_000;
@@ -12,7 +13,7 @@ pub(crate) struct Bans(Mutex<HashMap<String, Instant>>);
 
 impl Bans {
     pub(crate) fn add(&self, key_fingerprint: String, length: Duration, now: Instant) {
-        let mut bans = self.lock();
+        let mut bans = self.0.lock();
         if bans.len() >= BANS_MAX {
             bans.retain(|_, until| *until > now);
         }
@@ -26,17 +27,13 @@ impl Bans {
 
     /// How long a key is still refused, where it is.
     pub(super) fn left(&self, key_fingerprint: &str, now: Instant) -> Option<Duration> {
-        let mut bans = self.lock();
+        let mut bans = self.0.lock();
         let until = *bans.get(key_fingerprint)?;
         if until <= now {
             bans.remove(key_fingerprint);
             return None;
         }
         Some(until - now)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -55,7 +52,7 @@ mod tests {
         assert_eq!(bans.left("a", start), Some(MINUTE));
         assert_eq!(bans.left("a", start + MINUTE / 2), Some(MINUTE / 2));
         assert_eq!(bans.left("a", start + MINUTE), None);
-        assert!(bans.lock().is_empty(), "and is forgotten then");
+        assert!(bans.0.lock().is_empty(), "and is forgotten then");
     }
 
     #[test]
@@ -66,10 +63,10 @@ mod tests {
         for key in 0..BANS_MAX {
             bans.add(key.to_string(), 2 * MINUTE, start);
         }
-        assert_eq!(bans.lock().len(), BANS_MAX);
+        assert_eq!(bans.0.lock().len(), BANS_MAX);
         assert_eq!(bans.left("first", start), None);
         let later = start + 2 * MINUTE;
         bans.add("next".into(), MINUTE, later);
-        assert_eq!(bans.lock().len(), 1, "what is over makes place");
+        assert_eq!(bans.0.lock().len(), 1, "what is over makes place");
     }
 }

@@ -10,7 +10,6 @@ mod memory;
 mod open_files;
 
 use std::sync::Arc;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::time::{MissedTickBehavior, interval};
@@ -22,6 +21,7 @@ use crate::app::App;
 use crate::config;
 use crate::error::Refusal;
 use crate::metrics::KindLabel;
+use crate::sync::Mutex;
 
 /// How often it is looked at.
 const EVERY: Duration = Duration::from_secs(1);
@@ -45,7 +45,7 @@ pub(crate) struct Now {
 
 impl Load {
     pub(crate) fn now(&self) -> Now {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock()
     }
 
     pub(crate) fn check_new_viewer(&self) -> Result<(), Refusal> {
@@ -58,7 +58,7 @@ impl Load {
 
     /// What follows from these shares; the level before.
     fn update(&self, memory: f64, egress: f64) -> (Now, Level) {
-        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut now = self.0.lock();
         let before = now.level;
         *now = Now {
             level: ladder::ladder(memory.max(egress), before),

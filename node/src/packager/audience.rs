@@ -1,8 +1,9 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::sync::Mutex;
 
 /// A player asks for the playlist about once a target duration, 6 s at most; who was not heard of
 /// for twice that has gone.
@@ -48,7 +49,7 @@ impl Audience {
         now: Instant,
     ) -> bool {
         let user_agent = self.hasher.hash_one(user_agent);
-        let mut present = self.lock();
+        let mut present = self.present.lock();
         present.sweep(now);
         if let Some(viewer) = present.find(client, user_agent)
             && (takes_more || is_present(viewer.last_asked, now))
@@ -69,13 +70,9 @@ impl Audience {
 
     /// How many there are, a second ago at most.
     pub(super) fn count(&self, now: Instant) -> usize {
-        let mut present = self.lock();
+        let mut present = self.present.lock();
         present.sweep(now);
         present.total
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Present> {
-        self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

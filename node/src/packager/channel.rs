@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use super::audience::Audience;
 use super::not_in_hls;
 use crate::hub::{Described, Headers, Stream};
 use crate::rooms::RoomId;
+use crate::sync::RwLock;
 
 /// The HLS of one stream: its playlists and the segments that they name, or named lately.
 #[derive(Debug)]
@@ -94,7 +95,7 @@ impl Channel {
 
     /// The present playlists; `None` until the first segment is finished.
     pub(crate) fn playlists(&self) -> Option<Arc<Playlists>> {
-        self.read().playlists.clone()
+        self.inner.read().playlists.clone()
     }
 
     /// The codec that keeps the stream, as it is now, from being cut.
@@ -124,7 +125,7 @@ impl Channel {
 
     /// The bytes of a segment that is still kept.
     pub(crate) fn segment(&self, epoch: u64, msn: u64) -> Option<Bytes> {
-        let inner = self.read();
+        let inner = self.inner.read();
         let named = |segment: &&Segment| segment.info.epoch == epoch && segment.info.msn == msn;
         inner
             .segments
@@ -137,7 +138,7 @@ impl Channel {
     /// Frames come. After an end they begin a new broadcast: whoever asks now waits for its first
     /// playlist, and is not shown the old one's end.
     pub(super) fn begin(&self) {
-        if self.read().ended {
+        if self.inner.read().ended {
             self.change(Inner::begin_anew);
         }
     }
@@ -164,12 +165,8 @@ impl Channel {
     }
 
     fn change(&self, change: impl FnOnce(&mut Inner)) {
-        change(&mut self.inner.write().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.inner.write());
         self.changes.send_modify(|count| *count += 1);
-    }
-
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Inner> {
-        self.inner.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

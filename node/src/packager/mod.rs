@@ -6,7 +6,7 @@ mod channel;
 mod cutter;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use isocast_media::hls::SegmenterConfig;
@@ -18,6 +18,7 @@ pub(crate) use channel::{Channel, Playlists};
 use crate::config;
 use crate::hub::{Protocol, State, Stream};
 use crate::rooms::RoomId;
+use crate::sync::Mutex;
 
 /// The codec for which a stream has no HLS; `None` where all of it can be cut. A stream is not cut
 /// in part: who hears nothing would not know why.
@@ -49,7 +50,7 @@ impl Packager {
         if !self.settings.enabled {
             return None;
         }
-        let mut channels = lock(&self.channels);
+        let mut channels = self.channels.lock();
         let known = channels.get(stream.room());
         if let Some(channel) = known.filter(|channel| channel.is_of(stream)) {
             return Some(Arc::clone(channel));
@@ -71,7 +72,7 @@ impl Packager {
         let filled = Arc::clone(&channel);
         self.tasks.spawn(async move {
             cutter::run(subscriber, &filled, config).await;
-            let mut channels = lock(&channels);
+            let mut channels = channels.lock();
             let room = filled.room();
             if channels
                 .get(room)
@@ -92,19 +93,13 @@ impl Packager {
     /// Those who watch any room by HLS now.
     pub(crate) fn viewers_total(&self) -> usize {
         let now = Instant::now();
-        let channels = lock(&self.channels);
+        let channels = self.channels.lock();
         channels.values().map(|channel| channel.viewers(now)).sum()
     }
 
     pub(crate) fn channel(&self, room: &RoomId) -> Option<Arc<Channel>> {
-        lock(&self.channels).get(room).cloned()
+        self.channels.lock().get(room).cloned()
     }
-}
-
-type Channels = Mutex<HashMap<RoomId, Arc<Channel>>>;
-
-fn lock(channels: &Channels) -> std::sync::MutexGuard<'_, HashMap<RoomId, Arc<Channel>>> {
-    channels.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

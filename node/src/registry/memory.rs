@@ -1,5 +1,4 @@
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
@@ -7,6 +6,7 @@ use isocast_media::UnixMs;
 
 use super::{Claim, Registry, Unavailable};
 use crate::rooms::RoomId;
+use crate::sync::Mutex;
 
 /// Claims in this process only.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ impl Memory {
         &self,
         change: impl FnOnce(&mut Claims) -> T,
     ) -> BoxFuture<'_, Result<T, Unavailable>> {
-        let mut claims = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut claims = self.0.lock();
         ready(Ok(change(&mut claims))).boxed()
     }
 }

@@ -10,7 +10,7 @@ mod status;
 mod task;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -27,6 +27,7 @@ use crate::hub::{self, Stream};
 use crate::metrics::{Metrics, TrafficLabels};
 use crate::outbound::Dialler;
 use crate::rooms::{RoomId, Rooms, Target};
+use crate::sync::Mutex;
 use status::{Cell, Gauges};
 
 /// Targets of one room.
@@ -114,7 +115,7 @@ impl Restreams {
     /// Sends this stream on, now that it has a publisher; does nothing where that is under way.
     pub(crate) fn follow(&self, stream: &Arc<Stream>) {
         let Some(inner) = &self.0 else { return };
-        let mut rooms = lock(&inner.rooms);
+        let mut rooms = inner.rooms.lock();
         let known = rooms.get(stream.room());
         if known.is_some_and(|room| Arc::ptr_eq(&room.stream, stream)) {
             return; // what has ended is begun again by `look`
@@ -137,7 +138,7 @@ impl Restreams {
     /// The room's targets are these from now on.
     pub(crate) fn changed(&self, room: &RoomId, targets: Vec<Target>) {
         let Some(inner) = &self.0 else { return };
-        if let Some(room) = lock(&inner.rooms).get_mut(room) {
+        if let Some(room) = inner.rooms.lock().get_mut(room) {
             room.targets = Some(targets);
             inner.adjust(room);
         }
@@ -145,7 +146,7 @@ impl Restreams {
 
     /// How a room's target is doing; nothing where it is not being sent to.
     pub(crate) fn status(&self, room: &RoomId, target: &Target) -> Option<Status> {
-        let rooms = lock(&self.0.as_ref()?.rooms);
+        let rooms = self.0.as_ref()?.rooms.lock();
         let running = rooms.get(room)?.running.iter();
         let mut of_target = running.filter(|running| running.target.is_same_push(target));
         Some(of_target.next()?.status.read())
@@ -154,13 +155,16 @@ impl Restreams {
     /// Forgets what is over and begins again what should be running. Call it about twice a second.
     pub(crate) fn look(&self) {
         let Some(inner) = &self.0 else { return };
-        lock(&inner.rooms).retain(|_, room| match room.stream.state() {
-            hub::State::Live | hub::State::Interrupted => {
-                inner.adjust(room);
-                true
-            }
-            hub::State::Ended | hub::State::Gone => false,
-        });
+        inner
+            .rooms
+            .lock()
+            .retain(|_, room| match room.stream.state() {
+                hub::State::Live | hub::State::Interrupted => {
+                    inner.adjust(room);
+                    true
+                }
+                hub::State::Ended | hub::State::Gone => false,
+            });
     }
 }
 
@@ -182,7 +186,7 @@ impl Inner {
 
     /// The store's answer, unless somebody has put other targets in place meanwhile.
     fn told(&self, stream: &Arc<Stream>, targets: Vec<Target>) {
-        let mut rooms = lock(&self.rooms);
+        let mut rooms = self.rooms.lock();
         let room = rooms.get_mut(stream.room());
         let Some(room) = room.filter(|room| Arc::ptr_eq(&room.stream, stream)) else {
             return;
@@ -229,10 +233,6 @@ impl Inner {
             _ends_the_task: ending.drop_guard(),
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use isocast_media::UnixMs;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
 use crate::hub::unix_now;
 use crate::metrics::StateLabel;
+use crate::sync::Mutex;
 
 /// Where a push is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,11 +78,11 @@ impl Cell {
     }
 
     pub(super) fn read(&self) -> Status {
-        self.lock().clone()
+        self.status.lock().clone()
     }
 
     pub(super) fn enter(&self, state: State) {
-        let mut status = self.lock();
+        let mut status = self.status.lock();
         self.gauges.of(status.state).dec();
         self.gauges.of(state).inc();
         status.state = state;
@@ -91,7 +90,7 @@ impl Cell {
     }
 
     pub(super) fn failed(&self, error: String) {
-        let mut status = self.lock();
+        let mut status = self.status.lock();
         status.error = Some(error);
         status.retries += 1;
         drop(status);
@@ -99,11 +98,7 @@ impl Cell {
     }
 
     pub(super) fn sent(&self, bytes: usize) {
-        self.lock().bytes_out += bytes as u64;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Status> {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+        self.status.lock().bytes_out += bytes as u64;
     }
 }
 

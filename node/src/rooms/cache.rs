@@ -1,11 +1,13 @@
 mod absent;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Error, Room, RoomId, Rooms};
 use absent::Absent;
+
+use crate::sync::Mutex;
 
 /// For this long a known room is not asked for again.
 const FRESH: Duration = Duration::from_secs(60);
@@ -45,7 +47,7 @@ impl Cache {
 
     pub(crate) async fn get(&self, id: &RoomId, now: Instant) -> Result<Option<Room>, Error> {
         let known = {
-            let entries = self.lock();
+            let entries = self.entries.lock();
             if entries.absent.holds(id, now) {
                 return Ok(None);
             }
@@ -58,7 +60,7 @@ impl Cache {
         }
         match self.store.get(id).await {
             Ok(room) => {
-                self.lock().keep(id, room.clone(), now);
+                self.entries.lock().keep(id, room.clone(), now);
                 Ok(room)
             }
             Err(error) => match known {
@@ -69,13 +71,9 @@ impl Cache {
     }
 
     pub(crate) fn forget(&self, id: &RoomId) {
-        let mut entries = self.lock();
+        let mut entries = self.entries.lock();
         entries.known.remove(id);
         entries.absent.forget(id);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Entries> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -148,11 +146,11 @@ mod tests {
         let cache = Cache::new(Arc::new(Failing));
         let known = RoomId::parse("known").unwrap();
         let start = Instant::now();
-        cache.lock().keep(&known, Some(room(&known)), start);
+        cache.entries.lock().keep(&known, Some(room(&known)), start);
         let stale = start + FRESH;
         for number in 0..2 * KNOWN_MAX {
             let made_up = RoomId::parse(&format!("r{number}")).unwrap();
-            cache.lock().keep(&made_up, None, stale);
+            cache.entries.lock().keep(&made_up, None, stale);
         }
         assert_eq!(cache.get(&known, stale).await.unwrap(), Some(room(&known)));
     }
@@ -165,7 +163,7 @@ mod tests {
         assert!(cache.get(&id, start).await.is_err());
 
         let room = room(&id);
-        cache.lock().keep(&id, Some(room.clone()), start);
+        cache.entries.lock().keep(&id, Some(room.clone()), start);
         let stale = start + FRESH;
         assert_eq!(cache.get(&id, stale).await.unwrap(), Some(room));
         assert!(cache.get(&id, start + USABLE).await.is_err());

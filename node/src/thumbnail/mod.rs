@@ -8,7 +8,7 @@ mod ffmpeg;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use crate::config;
 use crate::hub::Stream;
 use crate::load::Level;
 use crate::rooms::RoomId;
+use crate::sync::Mutex;
 
 /// A picture is given out for so long, and a room gets no other one meanwhile.
 pub(crate) const FRESH: Duration = Duration::from_secs(10);
@@ -86,7 +87,7 @@ impl Thumbnails {
         let mut making = self.ask(stream, level)?.making;
         // The task that makes it ends in time; the channel never says anything but that.
         let _ = making.changed().await;
-        let pictures = self.0.lock();
+        let pictures = self.0.pictures.lock();
         pictures.get(stream.room())?.jpeg.clone()
     }
 
@@ -94,7 +95,7 @@ impl Thumbnails {
     /// goes on, so that those who come and go start no more than one each ten seconds.
     fn ask(&self, stream: &Arc<Stream>, level: Level) -> Option<Picture> {
         let now = Instant::now();
-        let mut pictures = self.0.lock();
+        let mut pictures = self.0.pictures.lock();
         pictures.retain(|_, picture| now.saturating_duration_since(picture.begun_at) < FRESH);
         if let Some(picture) = pictures.get(stream.room()) {
             return Some(picture.clone());
@@ -115,7 +116,7 @@ impl Thumbnails {
                 made = tokio::time::timeout(DEADLINE, inner.make(&stream)) => made.ok().flatten(),
                 () = inner.stop.cancelled() => None,
             };
-            if let Some(picture) = inner.lock().get_mut(stream.room()) {
+            if let Some(picture) = inner.pictures.lock().get_mut(stream.room()) {
                 picture.jpeg = made;
             }
             drop(done);
@@ -133,10 +134,6 @@ impl Inner {
         }
         let _place = self.places.acquire().await.ok()?;
         ffmpeg::jpeg(program, &frames).await
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<RoomId, Picture>> {
-        self.pictures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -10,7 +10,7 @@ mod event;
 mod queue;
 mod signature;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::StatusCode;
@@ -32,6 +32,7 @@ use crate::outbound::Backoff;
 use crate::packager::Packager;
 use crate::registry::Claim;
 use crate::rooms::RoomId;
+use crate::sync::Mutex;
 use audience::Audience;
 use event::{Event, Happening};
 use queue::{Pushed, Queue};
@@ -108,7 +109,10 @@ impl Webhooks {
             epoch: stream.epoch(),
             viewers: stream.viewers().total() + packager.viewers(stream.room()),
         });
-        let changes = lock(&delivery.audience).look(rooms.collect(), Instant::now());
+        let changes = delivery
+            .audience
+            .lock()
+            .look(rooms.collect(), Instant::now());
         for change in changes {
             self.tell(&change.room, change.epoch, change.happening);
         }
@@ -123,7 +127,7 @@ impl Webhooks {
         let Pushed {
             dropped,
             needs_worker,
-        } = lock(&delivery.queue).push(event);
+        } = delivery.queue.lock().push(event);
         if dropped {
             delivery.count("dropped");
         }
@@ -178,14 +182,14 @@ impl Delivery {
         };
         tokio::pin!(abandoned);
         loop {
-            let Some(event) = lock(&self.queue).pop(&room) else {
+            let Some(event) = self.queue.lock().pop(&room) else {
                 return;
             };
             tokio::select! {
                 () = self.deliver(&event) => {}
                 () = &mut abandoned => {
                     self.count("abandoned");
-                    while lock(&self.queue).pop(&room).is_some() {
+                    while self.queue.lock().pop(&room).is_some() {
                         self.count("abandoned");
                     }
                     return;
@@ -249,10 +253,6 @@ fn is_final(status: StatusCode) -> bool {
         StatusCode::TOO_MANY_REQUESTS,
     ];
     status.is_client_error() && !PASSES.contains(&status)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

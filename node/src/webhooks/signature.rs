@@ -1,12 +1,11 @@
 //! Proof for the receiver that an event is ours and fresh: HMAC-SHA256 (RFC 2104) over
 //! `<unix seconds>.<body>`, under a secret that it has too.
 
-use std::sync::{Mutex, PoisonError};
-
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::data::{Secret, TokenFile};
+use crate::sync::Mutex;
 
 /// The secrets in a file, read again for each call: while the file has two lines both sign, so
 /// that receivers change over one by one.
@@ -28,7 +27,7 @@ impl Secrets {
     pub(super) async fn sign(&self, unix_s: i64, body: &[u8]) -> String {
         let file = self.file.clone();
         let read = tokio::task::spawn_blocking(move || file.read_lines()).await;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         match read {
             Ok(Ok(secrets)) => *known = secrets,
             Ok(Err(error)) => {

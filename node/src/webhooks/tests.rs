@@ -19,7 +19,7 @@ struct Script {
 impl Carrier for Script {
     fn carry<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<StatusCode, Error>> {
         let body = serde_json::from_slice(&event.body).expect("JSON");
-        let answer = lock(&self.answers).pop_front().unwrap_or(Ok(204));
+        let answer = self.answers.lock().pop_front().unwrap_or(Ok(204));
         Box::pin(async move {
             let _ = self.tries.send((Instant::now(), body)).await;
             match answer {

@@ -1,5 +1,6 @@
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::sync::Mutex;
 
 const WINDOW: Duration = Duration::from_secs(60);
 /// Reports in a minute: more viewers than a node has places for.
@@ -18,7 +19,7 @@ struct Window {
 impl Quota {
     /// Whether one more report is taken.
     pub(super) fn allows(&self, now: Instant) -> bool {
-        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut window = self.0.lock();
         let is_over = |began: Instant| now.saturating_duration_since(began) >= WINDOW;
         if window.began.is_none_or(is_over) {
             *window = Window {
