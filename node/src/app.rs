@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use isocast_access::{KeySet, Keyring};
 use tokio::net::TcpStream;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::config::Config;
 use crate::data::{Reread, Token};
@@ -22,6 +21,7 @@ use crate::packager::Packager;
 use crate::registry::Registry;
 use crate::restream::Restreams;
 use crate::rooms::{self, Rooms};
+use crate::stop::Stop;
 use crate::thumbnail::Thumbnails;
 use crate::webhooks::Webhooks;
 
@@ -138,74 +138,4 @@ pub(crate) struct Hangup(pub CancellationToken);
 pub(crate) struct Local {
     pub address: SocketAddr,
     pub by_tls: bool,
-}
-
-/// How far this node is on its way out.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Stop {
-    draining: CancellationToken,
-    parting: CancellationToken,
-    /// Who publishes or plays over RTMP.
-    sessions: TaskTracker,
-    closing: CancellationToken,
-    listeners: CancellationToken,
-}
-
-impl Stop {
-    /// Readiness ends; everything else goes on until load balancers have noticed.
-    pub(crate) fn drain(&self) {
-        self.draining.cancel();
-    }
-
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.is_cancelled()
-    }
-
-    /// New publishers are sent away, and who publishes or plays over RTMP is to leave, each in its
-    /// own moment. Returns when they are gone.
-    pub(crate) async fn part(&self) {
-        self.parting.cancel();
-        self.sessions.close();
-        self.sessions.wait().await;
-    }
-
-    pub(crate) fn is_parting(&self) -> bool {
-        self.parting.is_cancelled()
-    }
-
-    pub(crate) fn parting(&self) -> WaitForCancellationFuture<'_> {
-        self.parting.cancelled()
-    }
-
-    /// To be kept for as long as somebody publishes or plays.
-    pub(crate) fn session(&self) -> TaskTrackerToken {
-        self.sessions.token()
-    }
-
-    /// Connections are to end.
-    pub(crate) fn close(&self) {
-        self.closing.cancel();
-    }
-
-    pub(crate) fn is_closing(&self) -> bool {
-        self.closing.is_cancelled()
-    }
-
-    pub(crate) fn closing(&self) -> WaitForCancellationFuture<'_> {
-        self.closing.cancelled()
-    }
-
-    /// Cancelled when connections are to end.
-    pub(crate) fn closing_token(&self) -> CancellationToken {
-        self.closing.clone()
-    }
-
-    /// Nothing new is accepted.
-    pub(crate) fn close_listeners(&self) {
-        self.listeners.cancel();
-    }
-
-    pub(crate) fn listeners_closing(&self) -> CancellationToken {
-        self.listeners.clone()
-    }
 }

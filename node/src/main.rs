@@ -21,6 +21,7 @@ mod registry;
 mod restream;
 mod rooms;
 mod run;
+mod stop;
 mod sync;
 mod thumbnail;
 mod tls;

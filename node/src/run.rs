@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::api;
-use crate::app::{App, Stop};
+use crate::app::App;
 use crate::config::{Config, HttpUrl, Loaded};
 use crate::data::{self, Folder, KeyringFile, Lock, NodeFile, Reread, Token, TokenFile};
 use crate::edge::{Buckets, Caps, Port, Speaks};
@@ -27,6 +27,7 @@ use crate::packager::Packager;
 use crate::registry;
 use crate::restream::{self, Restreams};
 use crate::rooms::{self, KeyHasher, Sqlite};
+use crate::stop::Stop;
 use crate::thumbnail::Thumbnails;
 use crate::tls::{Acceptors, Reloader};
 use crate::webhooks::{HttpCarrier, Secrets, Webhooks};

@@ -11,7 +11,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::app::Stop;
 use crate::config::Config;
 use crate::data::scratch::Scratch;
 use crate::data::{Folder, Reread, Secret, Token};
@@ -26,6 +25,7 @@ use crate::restream::{self, Restreams};
 use crate::rooms::memory::Memory;
 use crate::rooms::{self, NewRoom, OnConflict, Playback, PublishKey, RoomId, RoomLimits, Rooms};
 use crate::run;
+use crate::stop::Stop;
 use crate::thumbnail::Thumbnails;
 use crate::webhooks::Webhooks;
 

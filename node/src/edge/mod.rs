@@ -4,7 +4,6 @@
 mod buckets;
 mod caps;
 mod connected;
-mod departure;
 mod forwarded;
 mod http;
 mod port;
@@ -19,7 +18,6 @@ mod tests;
 pub(crate) use buckets::Buckets;
 pub(crate) use caps::{Caps, network};
 pub(crate) use connected::Connected;
-use departure::Departure;
 pub(crate) use port::{Port, Speaks};
 pub(crate) use socket::Socket;
 pub(crate) use tcp::Tcp;

@@ -14,7 +14,7 @@ use isocast_media::rtmp::{Error, Event, Limits, Session};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::time::{sleep_until, timeout};
 
-use super::{Departure, Socket};
+use super::Socket;
 use crate::app::App;
 use crate::delivery::{self, Credential, Outflow};
 use crate::error::Refusal;
@@ -22,6 +22,7 @@ use crate::hub::{Delivery, Protocol, Revocation, Source, Subscriber, Tracks};
 use crate::ingest::{self, Admission, Admitted, Import, Importer};
 use crate::metrics::TrafficLabels;
 use crate::rooms::{PublishKey, RoomId};
+use crate::stop::Departure;
 use crate::webhooks::Reason;
 
 const PROTOCOL: &str = "rtmp";

@@ -22,11 +22,11 @@ use tokio_util::task::TaskTracker;
 pub(crate) use allow::Allowed;
 pub(crate) use status::{State, Status};
 
-use crate::app::Stop;
 use crate::hub::{self, Stream};
 use crate::metrics::{Metrics, TrafficLabels};
 use crate::outbound::Dialler;
 use crate::rooms::{RoomId, Rooms, Target};
+use crate::stop::Stop;
 use crate::sync::Mutex;
 use status::{Cell, Gauges};
 

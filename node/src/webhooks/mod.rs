@@ -24,7 +24,6 @@ pub(crate) use carrier::{Carrier, HttpCarrier};
 pub(crate) use event::Reason;
 pub(crate) use signature::Secrets;
 
-use crate::app::Stop;
 use crate::config::EventKind;
 use crate::hub::{Hub, State, unix_now};
 use crate::metrics::ResultLabel;
@@ -32,6 +31,7 @@ use crate::outbound::Backoff;
 use crate::packager::Packager;
 use crate::registry::Claim;
 use crate::rooms::RoomId;
+use crate::stop::Stop;
 use crate::sync::Mutex;
 use audience::Audience;
 use event::{Event, Happening};

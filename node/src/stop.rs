@@ -1,13 +1,86 @@
+//! How a node goes: its steps, in order, and the moment at which each peer leaves.
+
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::app::Stop;
+/// How far this node is on its way out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stop {
+    draining: CancellationToken,
+    parting: CancellationToken,
+    /// Who publishes or plays over RTMP.
+    sessions: TaskTracker,
+    closing: CancellationToken,
+    listeners: CancellationToken,
+}
+
+impl Stop {
+    /// Readiness ends; everything else goes on until load balancers have noticed.
+    pub(crate) fn drain(&self) {
+        self.draining.cancel();
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
+    }
+
+    /// New publishers are sent away, and who publishes or plays over RTMP is to leave, each in its
+    /// own moment. Returns when they are gone.
+    pub(crate) async fn part(&self) {
+        self.parting.cancel();
+        self.sessions.close();
+        self.sessions.wait().await;
+    }
+
+    pub(crate) fn is_parting(&self) -> bool {
+        self.parting.is_cancelled()
+    }
+
+    pub(crate) fn parting(&self) -> WaitForCancellationFuture<'_> {
+        self.parting.cancelled()
+    }
+
+    /// To be kept for as long as somebody publishes or plays.
+    pub(crate) fn session(&self) -> TaskTrackerToken {
+        self.sessions.token()
+    }
+
+    /// Connections are to end.
+    pub(crate) fn close(&self) {
+        self.closing.cancel();
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.is_cancelled()
+    }
+
+    pub(crate) fn closing(&self) -> WaitForCancellationFuture<'_> {
+        self.closing.cancelled()
+    }
+
+    /// Cancelled when connections are to end.
+    pub(crate) fn closing_token(&self) -> CancellationToken {
+        self.closing.clone()
+    }
+
+    /// Nothing new is accepted.
+    pub(crate) fn close_listeners(&self) {
+        self.listeners.cancel();
+    }
+
+    pub(crate) fn listeners_closing(&self) -> CancellationToken {
+        self.listeners.clone()
+    }
+}
 
 /// When this connection leaves a node that is being stopped. Each has a moment of its own, or all
 /// would come to another node at once.
 #[derive(Debug)]
-pub(super) struct Departure {
+pub(crate) struct Departure {
     stop: Stop,
     spread: Duration,
     at: Option<Instant>,
@@ -15,7 +88,7 @@ pub(super) struct Departure {
 }
 
 impl Departure {
-    pub(super) fn new(stop: &Stop, spread: Duration) -> Self {
+    pub(crate) fn new(stop: &Stop, spread: Duration) -> Self {
         Self {
             stop: stop.clone(),
             spread,
@@ -25,7 +98,7 @@ impl Departure {
     }
 
     /// Returns once, in that moment. Safe to drop while waiting.
-    pub(super) async fn due(&mut self) {
+    pub(crate) async fn due(&mut self) {
         if self.is_past {
             return std::future::pending().await;
         }
