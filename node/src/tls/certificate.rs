@@ -31,6 +31,17 @@ pub(crate) struct Error {
     what: String,
 }
 
+impl Error {
+    /// One of the files is to blame; it is not known which.
+    pub(super) fn of_either(files: &Tls, what: &str) -> Self {
+        let (cert, key) = (files.cert_file.display(), files.key_file.display());
+        Self {
+            key: CERT_FILE,
+            what: format!("{cert} or {key}: {what}"),
+        }
+    }
+}
+
 /// A certificate whose private key is at hand.
 #[derive(Clone, Debug)]
 pub(crate) struct Certificate {

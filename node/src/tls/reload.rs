@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::certificate::Contents;
 use super::{Acceptors, Certificate, Error};
@@ -16,10 +17,15 @@ use crate::metrics::{Metrics, ResultLabel};
 
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 
+/// Files that take longer are as good as unreadable: a mount may be gone.
+const READ_WITHIN: Duration = Duration::from_secs(10);
+
 #[derive(Debug)]
 pub(crate) struct Reloader {
-    files: Tls,
+    files: Arc<Tls>,
     seen: Seen,
+    /// One at a time, however long it takes.
+    reading: Option<JoinHandle<Option<Change>>>,
     acceptors: watch::Sender<Acceptors>,
 }
 
@@ -30,7 +36,11 @@ enum Seen {
     Unreadable(Error),
 }
 
+/// What the files hold now, where that is not what was seen.
+type Change = (Seen, Result<Certificate, Error>);
+
 impl Reloader {
+    /// Reads for the first time, before anything is served; this alone may fail.
     pub(crate) fn start(files: Tls, metrics: &Metrics) -> Result<Self, Error> {
         let contents = Contents::read(&files)?;
         let certificate = contents.certificate()?;
@@ -39,7 +49,8 @@ impl Reloader {
         Ok(Self {
             acceptors: watch::Sender::new(Acceptors::new(&certificate)),
             seen,
-            files,
+            reading: None,
+            files: Arc::new(files),
         })
     }
 
@@ -52,20 +63,22 @@ impl Reloader {
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stop = app.stop.listeners_closing();
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => self.look(&app.metrics),
-                () = stop.cancelled() => return,
+        let look = async {
+            loop {
+                ticks.tick().await;
+                self.look(&app.metrics).await;
             }
-        }
+        };
+        stop.run_until_cancelled(look).await;
     }
 
     /// Says what came of a change, once for each.
-    pub(super) fn look(&mut self, metrics: &Metrics) {
-        let Some(changed) = self.changed() else {
+    pub(super) async fn look(&mut self, metrics: &Metrics) {
+        let Some((seen, certificate)) = self.change().await else {
             return;
         };
-        let result = match changed {
+        self.seen = seen;
+        let result = match certificate {
             Ok(certificate) => {
                 tracing::info!(file = %self.files.cert_file.display(), "a new certificate is in use");
                 note_expiry(&self.files, &certificate, metrics);
@@ -83,19 +96,38 @@ impl Reloader {
             .inc();
     }
 
-    /// The certificate that the files now hold, if they have changed.
-    fn changed(&mut self) -> Option<Result<Certificate, Error>> {
-        let contents = Contents::read(&self.files);
-        let seen = match &contents {
-            Ok(contents) => Seen::Contents(contents.digest()),
-            Err(error) => Seen::Unreadable(error.clone()),
+    /// A reading that is late is waited for again at the next look: none begins beside it.
+    async fn change(&mut self) -> Option<Change> {
+        let reading = self.reading.get_or_insert_with(|| {
+            let (files, seen) = (Arc::clone(&self.files), self.seen.clone());
+            tokio::task::spawn_blocking(move || change_since(&seen, &files))
+        });
+        let what = match timeout(READ_WITHIN, reading).await {
+            Ok(read) => {
+                self.reading = None;
+                match read {
+                    Ok(change) => return change,
+                    Err(_) => "reading broke off",
+                }
+            }
+            Err(_) => "cannot be read within 10 seconds",
         };
-        if self.seen == seen {
-            return None;
-        }
-        self.seen = seen;
-        Some(contents.and_then(|contents| contents.certificate()))
+        let error = Error::of_either(&self.files, what);
+        let seen = Seen::Unreadable(error.clone());
+        (self.seen != seen).then_some((seen, Err(error)))
     }
+}
+
+fn change_since(seen: &Seen, files: &Tls) -> Option<Change> {
+    let contents = Contents::read(files);
+    let now = match &contents {
+        Ok(contents) => Seen::Contents(contents.digest()),
+        Err(error) => Seen::Unreadable(error.clone()),
+    };
+    if *seen == now {
+        return None;
+    }
+    Some((now, contents.and_then(|contents| contents.certificate())))
 }
 
 fn note_expiry(files: &Tls, certificate: &Certificate, metrics: &Metrics) {

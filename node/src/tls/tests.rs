@@ -1,6 +1,7 @@
 //! Certificates of every kind in files, and their replacement.
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -8,6 +9,7 @@ use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::time::advance;
 use tokio_rustls::TlsConnector;
 
 use super::*;
@@ -194,29 +196,31 @@ fn the_end_of_a_certificate_is_known() {
     }
 }
 
-#[test]
-fn a_replacement_is_taken_and_a_broken_one_is_not() {
+/// How many replacements came to this result.
+fn count(metrics: &Metrics, result: &str) -> Option<u64> {
+    let line = format!("isocast_tls_reloads_total{{result=\"{result}\"}} ");
+    let text = metrics.render("");
+    let found = text.lines().find_map(|it| it.strip_prefix(&line));
+    found.map(|count| count.parse().unwrap())
+}
+
+#[tokio::test]
+async fn a_replacement_is_taken_and_a_broken_one_is_not() {
     let metrics = Metrics::new();
-    let count = |result: &str| {
-        let line = format!("isocast_tls_reloads_total{{result=\"{result}\"}} ");
-        let text = metrics.render("");
-        let found = text.lines().find_map(|it| it.strip_prefix(&line));
-        found.map(str::to_owned)
-    };
     let scratch = Scratch::new();
     let mut reloader = Reloader::start(Issued::new().write(scratch.path()), &metrics).unwrap();
     let mut acceptors = reloader.acceptors();
-    let mut is_new = |reloader: &mut Reloader| {
-        reloader.look(&metrics);
+    let mut is_new = async |reloader: &mut Reloader| {
+        reloader.look(&metrics).await;
         let is_new = acceptors.has_changed().unwrap();
         acceptors.mark_unchanged();
         is_new
     };
-    assert!(!is_new(&mut reloader), "nothing has changed");
+    assert!(!is_new(&mut reloader).await, "nothing has changed");
     Issued::until(2030).write(scratch.path());
-    assert!(is_new(&mut reloader));
-    assert!(!is_new(&mut reloader), "once for each change");
-    assert_eq!(count("ok").as_deref(), Some("1"));
+    assert!(is_new(&mut reloader).await);
+    assert!(!is_new(&mut reloader).await, "once for each change");
+    assert_eq!(count(&metrics, "ok"), Some(1));
     let expiry = "isocast_tls_certificate_expiry_timestamp_seconds{} 1893456000";
     assert!(
         metrics.render("").contains(expiry),
@@ -225,22 +229,22 @@ fn a_replacement_is_taken_and_a_broken_one_is_not() {
     );
 
     std::fs::write(scratch.path().join("tls.key"), Issued::new().key).unwrap();
-    assert!(!is_new(&mut reloader));
-    assert!(!is_new(&mut reloader));
-    assert_eq!(count("failed").as_deref(), Some("1"), "counted once");
+    assert!(!is_new(&mut reloader).await);
+    assert!(!is_new(&mut reloader).await);
+    assert_eq!(count(&metrics, "failed"), Some(1), "counted once");
     std::fs::remove_file(scratch.path().join("tls.key")).unwrap();
-    assert!(!is_new(&mut reloader));
-    assert_eq!(count("failed").as_deref(), Some("2"));
+    assert!(!is_new(&mut reloader).await);
+    assert_eq!(count(&metrics, "failed"), Some(2));
     assert!(metrics.render("").contains(expiry), "the one before stays");
 
     Issued::new().write(scratch.path());
-    assert!(is_new(&mut reloader));
-    assert_eq!(count("ok").as_deref(), Some("2"));
+    assert!(is_new(&mut reloader).await);
+    assert_eq!(count(&metrics, "ok"), Some(2));
 }
 
 /// As a kubelet replaces a mounted Secret: `..data` becomes another folder, and the files' names stay links through it.
-#[test]
-fn a_moved_link_above_the_files_counts_as_a_change() {
+#[tokio::test]
+async fn a_moved_link_above_the_files_counts_as_a_change() {
     use std::os::unix::fs::symlink;
     let scratch = Scratch::new();
     let path = |name: &str| scratch.path().join(name);
@@ -260,8 +264,32 @@ fn a_moved_link_above_the_files_counts_as_a_change() {
     let acceptors = reloader.acceptors();
     symlink("2", path("..data_tmp")).unwrap();
     std::fs::rename(path("..data_tmp"), path("..data")).unwrap();
-    reloader.look(&metrics);
+    reloader.look(&metrics).await;
     assert!(acceptors.has_changed().unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_does_not_come_is_not_waited_for_and_not_asked_for_twice() {
+    let metrics = Metrics::new();
+    let scratch = Scratch::new();
+    let files = Issued::new().write(scratch.path());
+    let mut reloader = Reloader::start(files.clone(), &metrics).unwrap();
+    let acceptors = reloader.acceptors();
+    // Whoever opens a pipe to read waits for who writes.
+    std::fs::remove_file(&files.cert_file).unwrap();
+    let made = Command::new("mkfifo").arg(&files.cert_file).status();
+    assert!(made.unwrap().success());
+    for _ in 0..2 {
+        let late = advance(Duration::from_secs(11));
+        tokio::join!(reloader.look(&metrics), late);
+        assert_eq!(count(&metrics, "failed"), Some(1), "told once");
+    }
+    let newer = Issued::new();
+    std::fs::write(&files.key_file, &newer.key).unwrap();
+    std::fs::write(&files.cert_file, &newer.chain).unwrap();
+    reloader.look(&metrics).await;
+    assert!(acceptors.has_changed().unwrap(), "it was read in the end");
+    assert_eq!(count(&metrics, "ok"), Some(1));
 }
 
 #[test]
