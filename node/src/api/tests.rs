@@ -127,7 +127,7 @@ impl Node {
                 is_public,
                 tls: None,
             };
-            port.open(&app, &tasks, listener);
+            port.open(&app, listener);
             address
         };
         let address = serve(listener, public(Arc::clone(&app)), true);

@@ -11,7 +11,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
-use tokio_util::task::TaskTracker;
 
 use super::forwarded::Client;
 use super::{Caps, Connected, Socket, Tcp, accept, http, proxy, rtmp};
@@ -47,14 +46,14 @@ impl Port {
     }
 
     /// Serves everything that comes to `listener`, until the listeners close.
-    pub(crate) fn open(self, app: &Arc<App>, tasks: &TaskTracker, listener: TcpListener) {
-        let (app, tasks_too) = (Arc::clone(app), tasks.clone());
-        let stop = app.stop.listeners_closing();
+    pub(crate) fn open(self, app: &Arc<App>, listener: TcpListener) {
+        let app = Arc::clone(app);
+        let (tasks, stop) = (app.tasks.clone(), app.stop.listeners_closing());
         tasks.spawn(accept(listener, stop, move |tcp, from| {
             match self.caps.admit() {
                 Ok(permit) => {
-                    let connected =
-                        Connected::new(&app.metrics, self.name(), permit, tasks_too.token());
+                    let awaited = app.tasks.token();
+                    let connected = Connected::new(&app.metrics, self.name(), permit, awaited);
                     tokio::spawn(self.clone().serve(Arc::clone(&app), tcp, from, connected));
                 }
                 Err(reason) => {

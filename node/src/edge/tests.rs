@@ -177,7 +177,7 @@ impl Secured {
         };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        port.open(&node.app, &node.tasks, listener);
+        port.open(&node.app, listener);
         Self {
             node,
             address,

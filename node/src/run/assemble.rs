@@ -1,0 +1,115 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio_util::task::TaskTracker;
+
+use super::opened::Secrets;
+use crate::app::App;
+use crate::config::Config;
+use crate::data::NodeFile;
+use crate::edge::Buckets;
+use crate::hub::{self, Hub};
+use crate::ingest::Bans;
+use crate::load::Load;
+use crate::metrics::Metrics;
+use crate::outbound::{self, Dialler};
+use crate::packager::Packager;
+use crate::registry;
+use crate::restream::{self, Restreams};
+use crate::rooms::{self, Rooms};
+use crate::stop::Stop;
+use crate::thumbnail::Thumbnails;
+use crate::webhooks::{HttpCarrier, Webhooks};
+
+/// What is made of the configuration before anything is bound.
+pub(super) struct Parts {
+    pub config: Config,
+    pub secrets: Secrets,
+    pub rooms: Arc<dyn Rooms>,
+    pub metrics: Metrics,
+    pub dialler: Arc<Dialler>,
+}
+
+/// What all connections share; the node listens at these addresses.
+pub(super) fn assemble(parts: Parts, at: &NodeFile) -> Arc<App> {
+    let Parts {
+        config,
+        secrets,
+        rooms,
+        metrics,
+        dialler,
+    } = parts;
+    let (stop, tasks) = (Stop::default(), TaskTracker::new());
+    let http = outbound::Http::new(Arc::clone(&dialler));
+    let webhooks = match secrets.webhooks {
+        Some((url, secrets)) => Webhooks::new(
+            config.node.id.clone(),
+            config.webhooks.events.clone(),
+            HttpCarrier::new(http.clone(), url, secrets),
+            metrics.webhooks.clone(),
+            stop.clone(),
+            tasks.clone(),
+        ),
+        None => Webhooks::default(),
+    };
+    let restreams = match config.restream.enabled {
+        true => Restreams::new(
+            Arc::clone(&rooms),
+            dialler,
+            restream::Allowed::new(&config.restream.allow_hosts),
+            &metrics,
+            stop.clone(),
+            tasks.clone(),
+        ),
+        false => Restreams::default(),
+    };
+    Arc::new(App {
+        node_id: config.node.id.clone(),
+        known_rooms: rooms::Cache::new(Arc::clone(&rooms)),
+        rooms,
+        registry: Arc::new(registry::Memory::default()),
+        hub: Arc::new(Hub::new(hub_limits(&config))),
+        bans: Bans::default(),
+        packager: Packager::new(config.hls.clone(), tasks.clone()),
+        thumbnails: Thumbnails::new(
+            config.thumbnail.clone(),
+            tasks.clone(),
+            stop.closing_token(),
+        ),
+        metrics,
+        outbound: http,
+        load: Load::default(),
+        key_attempts: Buckets::new(config.rtmp.key_attempts_per_min_max),
+        api_token: secrets.api_token,
+        admin_token: secrets.admin_token,
+        key_set: secrets.key_set,
+        play_keys: secrets.play_keys,
+        publish_keys: secrets.publish_keys,
+        rtmp_address: at.rtmp,
+        http_address: at.http,
+        stop,
+        webhooks,
+        restreams,
+        tasks,
+        config,
+    })
+}
+
+pub(crate) fn hub_limits(config: &Config) -> hub::Limits {
+    hub::Limits {
+        ring_bytes_max: config.hub.gop_bytes_max,
+        hold: Duration::from_secs(config.hub.hold_s),
+        remember: Duration::from_secs(config.hls.idle_s),
+        lag_bytes_max: config.hub.viewer_lag_bytes_max as u64,
+        lag_ms_max: i64::try_from(config.hub.viewer_lag_ms_max).unwrap_or(i64::MAX),
+        streams_max: config.limits.streams_max,
+    }
+}
+
+pub(crate) fn dialler(config: &Config, metrics: &Metrics) -> anyhow::Result<Arc<Dialler>> {
+    let rules = outbound::Rules::new(config.network.allow_addresses.clone());
+    let trust = outbound::Trust::new(&config.network.ca_file).context("network.ca_file")?;
+    let dialler = Dialler::new(rules, trust, metrics.outbound.clone());
+    Ok(Arc::new(dialler))
+}
