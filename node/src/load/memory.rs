@@ -37,48 +37,53 @@ fn resident_bytes() -> Option<u64> {
     Some(pages * rustix::param::page_size() as u64)
 }
 
-/// A group with the files that tell about its memory. They are read anew each time: a limit may be
+/// A group's folder, whose files tell about its memory. They are read anew each time: a limit may be
 /// changed while the process runs.
 #[derive(Debug, PartialEq)]
 struct Group {
-    limit: PathBuf,
-    used: PathBuf,
-    stat: PathBuf,
-    /// Of the pages in use, file pages that the kernel takes back before it kills anyone.
+    folder: PathBuf,
+    names: &'static Names,
+}
+
+/// What a version of control groups calls what counts.
+#[derive(Debug, PartialEq)]
+struct Names {
+    limit: &'static str,
+    used: &'static str,
+    /// Of what is used, file pages that the kernel takes back before it kills anyone.
     reclaimable: &'static str,
 }
 
-impl Group {
-    /// Version 1 of control groups; `None` where the folder is of no group.
-    fn v1(folder: &Path) -> Option<Self> {
-        let group = Self {
-            limit: folder.join("memory.limit_in_bytes"),
-            used: folder.join("memory.usage_in_bytes"),
-            stat: folder.join("memory.stat"),
-            reclaimable: "total_inactive_file",
-        };
-        group.limit.exists().then_some(group)
-    }
+const V1: Names = Names {
+    limit: "memory.limit_in_bytes",
+    used: "memory.usage_in_bytes",
+    reclaimable: "total_inactive_file",
+};
 
-    fn v2(folder: &Path) -> Option<Self> {
-        let group = Self {
-            limit: folder.join("memory.max"),
-            used: folder.join("memory.current"),
-            stat: folder.join("memory.stat"),
-            reclaimable: "inactive_file",
-        };
-        group.limit.exists().then_some(group)
+const V2: Names = Names {
+    limit: "memory.max",
+    used: "memory.current",
+    reclaimable: "inactive_file",
+};
+
+impl Group {
+    /// `None` where the folder is of no group.
+    fn at(folder: &Path, names: &'static Names) -> Option<Self> {
+        let folder = folder.to_owned();
+        let is_group = folder.join(names.limit).exists();
+        is_group.then_some(Self { folder, names })
     }
 
     fn ratio(&self) -> Option<f64> {
         // Version 2 writes "max" for no limit, version 1 a number near 2^63, of which nothing is used.
-        let limit = number(&self.limit)?;
-        let stat = std::fs::read_to_string(&self.stat).unwrap_or_default();
+        let limit = number(&self.folder.join(self.names.limit))?;
+        let stat = std::fs::read_to_string(self.folder.join("memory.stat")).unwrap_or_default();
         let reclaimable = stat.lines().find_map(|line| {
             let (name, bytes) = line.split_once(' ')?;
-            (name == self.reclaimable).then(|| bytes.parse().ok())?
+            (name == self.names.reclaimable).then(|| bytes.parse().ok())?
         });
-        let used = number(&self.used)?.saturating_sub(reclaimable.unwrap_or(0));
+        let used =
+            number(&self.folder.join(self.names.used))?.saturating_sub(reclaimable.unwrap_or(0));
         Some(ratio(used, limit))
     }
 }
@@ -92,16 +97,14 @@ fn groups(root: &Path, own: &str) -> Vec<Group> {
         let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else {
             continue;
         };
-        let (top, group): (_, fn(&Path) -> Option<Group>) = match controllers {
-            "" => (root.to_owned(), Group::v2),
-            _ if controllers.split(',').any(|name| name == "memory") => {
-                (root.join("memory"), Group::v1)
-            }
+        let (top, names) = match controllers {
+            "" => (root.to_owned(), &V2),
+            _ if controllers.split(',').any(|name| name == "memory") => (root.join("memory"), &V1),
             _ => continue,
         };
         let lowest = top.join(path.trim_start_matches('/'));
         let folders = lowest.ancestors().take_while(|at| at.starts_with(&top));
-        found.extend(folders.filter_map(group));
+        found.extend(folders.filter_map(|folder| Group::at(folder, names)));
     }
     found
 }
