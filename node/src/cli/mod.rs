@@ -22,9 +22,11 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use serde::Serialize;
 
 use crate::config::{self, Loaded, Sources, one_line};
 
@@ -78,6 +80,13 @@ struct Console<'c> {
     err: &'c mut dyn Write,
     /// Whether a person reads `out`, so that a secret shown there stays with them.
     out_is_terminal: bool,
+}
+
+impl Console<'_> {
+    fn print_json(&mut self, value: &impl Serialize) -> anyhow::Result<()> {
+        let text = serde_json::to_string(value).context("no JSON form")?;
+        Ok(writeln!(self.out, "{text}")?)
+    }
 }
 
 /// Why a command did not do what it should.

@@ -8,7 +8,6 @@ use clap::Subcommand;
 
 use super::Console;
 use super::desk::Desk;
-use super::room::print_json;
 use crate::api::restreams::{PutRestreams, PutTarget, Restream, RestreamList};
 use crate::data::Secret;
 use crate::rooms::RoomId;
@@ -74,7 +73,7 @@ pub(super) async fn obey(
         Command::List { room, json } => {
             let targets = desk.restreams(&room).await?;
             if json {
-                return print_json(console, &RestreamList { targets });
+                return console.print_json(&RestreamList { targets });
             }
             for Restream {
                 name,

@@ -1,20 +1,19 @@
 //! `isocast-node room …`
 
+mod clerk;
+
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use serde::Serialize;
 
 use super::desk::Desk;
 use super::limits::LimitFlags;
-use super::stats as table;
 use super::{Console, Failure, restream};
 use crate::api::rooms::OVERLAP_S_MAX;
-use crate::api::wire::{
-    BAN_S_MAX, ChangeRoom, CreateRoom, Kick, PlayUrls, Room, RoomList, RotatedKey,
-};
+use crate::api::wire::BAN_S_MAX;
 use crate::config::Config;
 use crate::data::Folder;
-use crate::rooms::{OnConflict, Playback, PublishKey, RoomId, RoomLimits};
+use crate::rooms::{OnConflict, Playback, RoomId};
+use clerk::Clerk;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -134,215 +133,12 @@ async fn obey(command: Command, config: &Config, console: &mut Console<'_>) -> a
         )?;
     }
     let desk = Desk::open(&folder, &token).await?;
-    let done = at(&desk, command, &folder, console).await;
+    let mut clerk = Clerk {
+        desk: &desk,
+        folder: &folder,
+        console,
+    };
+    let done = clerk.serve(command).await;
     desk.close().await;
     done
-}
-
-async fn at(
-    desk: &Desk,
-    command: Command,
-    folder: &Folder,
-    console: &mut Console<'_>,
-) -> anyhow::Result<()> {
-    match command {
-        Command::Create {
-            id,
-            playback,
-            on_conflict,
-            limits,
-            show,
-        } => {
-            let created = desk
-                .create(CreateRoom {
-                    id,
-                    playback,
-                    on_conflict,
-                    limits: limits.limits(),
-                })
-                .await?;
-            if show.json {
-                return print_json(console, &created);
-            }
-            let Room {
-                id,
-                playback,
-                on_conflict,
-                ..
-            } = &created.room;
-            writeln!(
-                console.out,
-                "room {id} created (playback {}, on conflict {})",
-                word(playback),
-                word(on_conflict)
-            )?;
-            hand_out(&created.stream_key, show, folder, console)
-        }
-        Command::Set {
-            id,
-            playback,
-            on_conflict,
-            limits,
-            json,
-        } => {
-            let change = ChangeRoom {
-                playback,
-                on_conflict,
-                limits: limits.change(),
-            };
-            let room = desk.change(&id, change).await?;
-            if json {
-                return print_json(console, &room);
-            }
-            writeln!(
-                console.out,
-                "room {id} changed (playback {}, on conflict {}{})",
-                word(&room.playback),
-                word(&room.on_conflict),
-                of_limits(&room.limits)?
-            )?;
-            Ok(())
-        }
-        Command::List { json } => {
-            let rooms = desk.list().await?;
-            if json {
-                return print_json(console, &RoomList { rooms, next: None });
-            }
-            for Room {
-                id,
-                playback,
-                on_conflict,
-                key_generation,
-                ..
-            } in rooms
-            {
-                let (playback, on_conflict) = (word(&playback), word(&on_conflict));
-                writeln!(
-                    console.out,
-                    "{id}\t{playback}\t{on_conflict}\tkey {key_generation}"
-                )?;
-            }
-            Ok(())
-        }
-        Command::Restream(command) => restream::obey(desk, command, console).await,
-        Command::Delete { id } => {
-            desk.delete(&id).await?;
-            folder.forget_key(&id)?;
-            Ok(writeln!(console.out, "room {id} deleted")?)
-        }
-        Command::Stats { id, json } => {
-            let stats = desk.stats(&id).await?;
-            if json {
-                return print_json(console, &stats);
-            }
-            Ok(write!(console.out, "{}", table::of(&stats))?)
-        }
-        Command::Kick { id, ban_s } => {
-            desk.kick(&id, Kick { ban_s }).await?;
-            Ok(writeln!(
-                console.out,
-                "the publisher of room {id} is sent away"
-            )?)
-        }
-        Command::RotateKey {
-            id,
-            overlap_s,
-            show,
-        } => {
-            let stream_key = desk.rotate_key(&id, overlap_s).await?;
-            let line = match overlap_s {
-                0 => format!("room {id} has a new key; the old one is refused"),
-                _ => format!(
-                    "room {id} has a new key; the old one is refused in {overlap_s} seconds"
-                ),
-            };
-            replaced(stream_key, &line, show, folder, console)
-        }
-        Command::RevokeKeys { id, show } => {
-            let stream_key = desk.revoke_keys(&id).await?;
-            let line = format!("room {id} has a new key; every other is refused");
-            replaced(stream_key, &line, show, folder, console)
-        }
-        Command::PlayUrl {
-            id,
-            expires_in_s,
-            json,
-        } => {
-            let urls = desk.play_urls(&id, expires_in_s).await?;
-            if json {
-                return print_json(console, &urls);
-            }
-            let PlayUrls {
-                hls_url,
-                flv_url,
-                ws_flv_url,
-                rtmp_url,
-                watch_url,
-                expires_at_ms: _,
-            } = urls;
-            let all = [Some(watch_url), hls_url, flv_url, ws_flv_url, rtmp_url];
-            for url in all.into_iter().flatten() {
-                writeln!(console.out, "{url}")?;
-            }
-            Ok(())
-        }
-    }
-}
-
-/// Tells that there is a new key, and hands it out.
-fn replaced(
-    stream_key: PublishKey,
-    line: &str,
-    show: Show,
-    folder: &Folder,
-    console: &mut Console<'_>,
-) -> anyhow::Result<()> {
-    // A failure here must not lose the new key, and the old file opens nothing.
-    let _ = folder.forget_key(stream_key.room());
-    if show.json {
-        return print_json(console, &RotatedKey { stream_key });
-    }
-    writeln!(console.out, "{line}")?;
-    hand_out(&stream_key, show, folder, console)
-}
-
-/// Shows the key to whoever asked, or keeps it in a file where output may end up in a log.
-fn hand_out(
-    key: &PublishKey,
-    show: Show,
-    folder: &Folder,
-    console: &mut Console<'_>,
-) -> anyhow::Result<()> {
-    if show.show_key || console.out_is_terminal {
-        writeln!(console.out, "stream key (shown once): {}", key.reveal())?;
-        return Ok(());
-    }
-    let room = key.room();
-    let path = folder.keep_key(room, key.reveal()).with_context(|| {
-        format!("the key is lost; make a new one with `isocast-node room rotate-key {room}`")
-    })?;
-    writeln!(console.out, "stream key written to {}", path.display())?;
-    Ok(())
-}
-
-pub(super) fn print_json(console: &mut Console<'_>, value: &impl Serialize) -> anyhow::Result<()> {
-    let text = serde_json::to_string(value).context("no JSON form")?;
-    Ok(writeln!(console.out, "{text}")?)
-}
-
-/// Empty where there are none.
-fn of_limits(limits: &RoomLimits) -> anyhow::Result<String> {
-    if limits.is_empty() {
-        return Ok(String::new());
-    }
-    let limits = serde_json::to_string(limits).context("no JSON form")?;
-    Ok(format!(", limits {limits}"))
-}
-
-/// The word that the command line itself takes for a value.
-fn word(value: &impl clap::ValueEnum) -> String {
-    value
-        .to_possible_value()
-        .map(|value| value.get_name().to_owned())
-        .unwrap_or_default()
 }
