@@ -112,8 +112,8 @@ async fn tick(app: Arc<App>) {
     }
 }
 
-/// Readiness off, then a while in which newcomers are still served, then RTMP peers leave one by
-/// one, then connections end, and the listeners last.
+/// Readiness off, then a while in which newcomers are still served, then publishers and viewers leave
+/// one by one, then connections end, and the listeners last.
 async fn drain(app: &App, patience: Patience) {
     let deadline = Duration::from_secs(app.config.node.shutdown_deadline_s);
     tracing::info!(patience_s = patience.delay.as_secs(), "draining");
@@ -141,7 +141,7 @@ async fn drain(app: &App, patience: Patience) {
 struct Patience {
     /// For load balancers, to send nobody here any more.
     delay: Duration,
-    /// For RTMP peers, to connect elsewhere.
+    /// For publishers and viewers, to connect elsewhere.
     spread: Duration,
 }
 

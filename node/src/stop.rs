@@ -12,7 +12,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 pub(crate) struct Stop {
     draining: CancellationToken,
     parting: CancellationToken,
-    /// Who publishes or plays over RTMP.
+    /// Who publishes, or watches by anything but HLS: each has a connection, or a part of one, for as long as that takes.
     sessions: TaskTracker,
     closing: CancellationToken,
     listeners: CancellationToken,
@@ -28,8 +28,8 @@ impl Stop {
         self.draining.is_cancelled()
     }
 
-    /// New publishers are sent away, and who publishes or plays over RTMP is to leave, each in its
-    /// own moment. Returns when they are gone.
+    /// New publishers are sent away, and who publishes or watches (but by HLS) is to leave, each in
+    /// its own moment. Returns when they are gone.
     pub(crate) async fn part(&self) {
         self.parting.cancel();
         self.sessions.close();
@@ -44,7 +44,7 @@ impl Stop {
         self.parting.cancelled()
     }
 
-    /// To be kept for as long as somebody publishes or plays.
+    /// To be kept for as long as somebody publishes or watches.
     pub(crate) fn session(&self) -> TaskTrackerToken {
         self.sessions.token()
     }
@@ -77,7 +77,7 @@ impl Stop {
     }
 }
 
-/// When this connection leaves a node that is being stopped. Each has a moment of its own, or all
+/// When somebody leaves a node that is being stopped. Each has a moment of its own, or all
 /// would come to another node at once.
 #[derive(Debug)]
 pub(crate) struct Departure {

@@ -89,7 +89,7 @@ pub(crate) struct Node {
     /// Seconds after the stop signal in which newcomers are still served, until load balancers have noticed. Less than `shutdown_deadline_s`.
     #[schemars(range(min = 0, max = 600))]
     pub drain_delay_s: u64,
-    /// Seconds over which RTMP publishers and players are then asked to connect elsewhere, or are closed where they do not know of that. At most half of what `shutdown_deadline_s` leaves.
+    /// Seconds over which publishers, and viewers by RTMP, HTTP-FLV and WebSocket, then leave: they are asked to connect elsewhere, or closed where they do not know of that. At most half of what `shutdown_deadline_s` leaves.
     #[schemars(range(min = 0, max = 600))]
     pub drain_spread_s: u64,
 }

@@ -16,12 +16,14 @@ use futures_util::{SinkExt, StreamExt, stream};
 use isocast_media::{Frame, Kind, Track, flv};
 use serde::Deserialize;
 use tokio::sync::mpsc;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{Credential, Outflow, joinable};
 use crate::app::{App, Hangup};
 use crate::error::Refusal;
 use crate::hub::{Delivery, Item, Protocol, Stream, Subscriber, Tracks, Wire};
 use crate::rooms::RoomId;
+use crate::stop::Departure;
 
 const CONTENT_TYPE: &str = "video/x-flv";
 const X_PUBLISHER_NODE: HeaderName = HeaderName::from_static("x-publisher-node");
@@ -179,6 +181,9 @@ struct Viewing {
     pieces: VecDeque<Bytes>,
     begun: bool,
     skips_counted: u64,
+    departure: Departure,
+    /// A node that goes waits for it.
+    _session: TaskTrackerToken,
 }
 
 impl Viewing {
@@ -191,6 +196,8 @@ impl Viewing {
             pieces: VecDeque::new(),
             begun: false,
             skips_counted: 0,
+            departure: Departure::new(&app.stop, app.config.node.drain_spread()),
+            _session: app.stop.session(),
         }
     }
 
@@ -207,6 +214,11 @@ impl Viewing {
             }
             let delivery = tokio::select! {
                 delivery = self.subscriber.next() => delivery,
+                () = self.departure.due() => {
+                    // Who asks again by the same connection would come back here.
+                    self.subscriber.hangup().cancel();
+                    return None;
+                }
                 () = self.app.stop.closing() => return None,
             };
             match delivery {
@@ -280,4 +292,39 @@ async fn named(app: &App, file: &str, credential: &Credential) -> Result<Arc<Str
         return Err(Refusal::ProtocolOff("FLV"));
     }
     joinable(app, &room, credential).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use futures_util::future::join_all;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::api::tests::{Node, publish};
+
+    #[tokio::test(start_paused = true)]
+    async fn viewers_leave_a_node_that_goes_one_after_the_other() {
+        let node = Node::start().await;
+        let (_publisher, stream) = publish(&node);
+        let watch = |protocol| {
+            let mut viewing = Viewing::start(&node.app, protocol, stream.subscribe(protocol));
+            tokio::spawn(async move {
+                while viewing.next_piece().await.is_some() {}
+                Instant::now()
+            })
+        };
+        let viewers = [Protocol::HttpFlv, Protocol::WebSocketFlv].repeat(10);
+        let viewers: Vec<_> = viewers.into_iter().map(watch).collect();
+        let began = Instant::now();
+        node.app.stop.part().await;
+        assert_eq!(stream.viewers().total(), 0, "they are waited for");
+        assert!(began.elapsed() <= node.app.config.node.drain_spread());
+        let left = join_all(viewers).await.into_iter();
+        let seconds: HashSet<_> = left
+            .map(|left| left.unwrap().duration_since(began).as_secs())
+            .collect();
+        assert!(seconds.len() > 1, "not all in the same second");
+    }
 }

@@ -8,6 +8,7 @@ use tokio::time::{sleep, timeout};
 use super::{Ends, FAREWELL, HEADER_BYTES_MAX, Requests};
 use crate::app::App;
 use crate::edge::Socket;
+use crate::stop::Stop;
 
 const STREAMS_MAX: u32 = 100;
 /// What a peer may send before it is read, and what is kept of an answer that it does not take, by
@@ -20,7 +21,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// After so long a connection takes no more requests.
 const AGE_MAX: Duration = Duration::from_secs(3600);
 
-/// Many requests at once, until the connection is old or asked to end.
+/// Many requests at once, until the connection is old, the node goes, or it is asked to end.
 pub(super) async fn converse(app: &App, socket: Socket, requests: Requests) {
     let ends = Ends::of(app, &requests);
     let connection = Builder::new(TokioExecutor::new())
@@ -38,6 +39,7 @@ pub(super) async fn converse(app: &App, socket: Socket, requests: Requests) {
     tokio::select! {
         end = connection.as_mut() => return ends.count(end),
         () = sleep(AGE_MAX) => {}
+        () = parting_comes(&app.stop) => {}
         () = app.stop.closing() => {}
     }
     // What has begun goes on: it may be a viewer's video.
@@ -48,5 +50,14 @@ pub(super) async fn converse(app: &App, socket: Socket, requests: Requests) {
     }
     if let Ok(end) = timeout(FAREWELL, connection).await {
         ends.count(end);
+    }
+}
+
+/// Whose video ends on a node that goes is to ask elsewhere, not here by the same connection. One that
+/// was opened since then has found no other node.
+async fn parting_comes(stop: &Stop) {
+    match stop.is_parting() {
+        true => std::future::pending().await,
+        false => stop.parting().await,
     }
 }

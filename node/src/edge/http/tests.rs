@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Empty};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -164,7 +164,7 @@ async fn a_viewer_that_takes_nothing_goes_and_the_others_of_its_connection_stay(
     let connection = tokio::spawn(connection);
     let mut ask = async || {
         let request = Request::get(format!("http://{}/flv/room_open.flv", node.address));
-        let request = request.body(http_body_util::Empty::<Bytes>::new()).unwrap();
+        let request = request.body(Empty::<Bytes>::new()).unwrap();
         requests.send_request(request).await.unwrap()
     };
     let (closed, mut open) = (ask().await, ask().await);
@@ -203,6 +203,35 @@ async fn a_viewer_that_takes_nothing_goes_and_the_others_of_its_connection_stay(
     }
     assert!(!connection.is_finished());
     drop(closed);
+}
+
+#[tokio::test]
+async fn a_node_that_goes_ends_what_viewers_might_ask_again_by() {
+    let mut config = Config::default();
+    config.node.drain_spread_s = 0;
+    let node = Node::with(config, Arc::new(Memory::new())).await;
+    let (_publisher, stream) = publish(&node);
+    let io = TokioIo::new(node.connect().await);
+    let client = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    let (mut requests, connection) = client.handshake(io).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = Request::get(format!("http://{}/flv/room_open.flv", node.address));
+    let request = request.body(Empty::<Bytes>::new()).unwrap();
+    let by_http2 = requests.send_request(request).await.unwrap();
+    let by_http1 = node.raw(b"GET /flv/room_open.flv HTTP/1.1\r\nhost: a\r\n\r\n");
+    let goes = async {
+        while stream.viewers().total() < 2 {
+            tokio::task::yield_now().await;
+        }
+        node.app.stop.part().await;
+    };
+    let (by_http1, ()) = tokio::join!(by_http1, goes);
+    assert!(
+        by_http1.ends_with("0\r\n\r\n"),
+        "a whole answer: {by_http1}"
+    );
+    assert!(by_http2.into_body().collect().await.is_ok());
+    assert!(connection.await.unwrap().is_ok(), "without an error");
 }
 
 fn sound(number: i64, bytes: usize) -> Frame {
