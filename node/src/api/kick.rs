@@ -14,6 +14,7 @@ use super::wire::{BAN_S_MAX, Kick};
 use crate::app::App;
 use crate::error::Refusal;
 use crate::hub::Kicked;
+use crate::ingest::Banned;
 
 /// `POST /api/v1/rooms/<id>/kick`: ends the present broadcast. Viewers are held as always when a
 /// publisher goes, so that the next one finds them.
@@ -32,12 +33,13 @@ pub(super) async fn kick(
     let now = Instant::now();
     let stream = app.hub.stream(&id).ok_or(Refusal::NotLive)?;
     let Kicked { source } = stream.kick(now).ok_or(Refusal::NotLive)?;
-    let key = source.map(|source| source.key_fingerprint);
+    let key = source.as_ref().map(|source| &source.key_fingerprint);
     tracing::info!(room = %id, key, ban_s, "publisher sent away");
-    if let Some(key) = key
+    if let Some(source) = source
         && ban_s > 0
     {
-        app.bans.add(key, Duration::from_secs(ban_s), now);
+        let banned = Banned::of(&id, &source);
+        app.bans.add(banned, Duration::from_secs(ban_s), now);
     }
     Ok(StatusCode::NO_CONTENT)
 }

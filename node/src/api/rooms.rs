@@ -142,6 +142,7 @@ pub(super) async fn remove(app: &App, id: &RoomId) -> Result<StatusCode, Refusal
     app.rooms.delete(id).await.map_err(refusal)?;
     app.known_rooms.forget(id);
     app.hub.remove(id);
+    app.bans.forget(id);
     tracing::info!(room = %id, "room deleted");
     Ok(StatusCode::NO_CONTENT)
 }

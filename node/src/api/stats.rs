@@ -125,6 +125,7 @@ mod tests {
         let (publisher, stream) = publish(&node);
         publisher.introduce(Source {
             key_fingerprint: "0123456789abcdef".into(),
+            key_is_minted: false,
             address: [192, 0, 2, 1].into(),
         });
         stream.count_out(Protocol::HttpFlv, 1000);

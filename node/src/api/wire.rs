@@ -166,7 +166,8 @@ pub(crate) const BAN_S_MAX: u64 = 7 * 24 * 3600;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Kick {
-    /// For so long its key is refused, up to [`BAN_S_MAX`].
+    /// For so long its key is refused, or any that is minted for the room where it came with one; up
+    /// to [`BAN_S_MAX`].
     pub ban_s: u64,
 }
 

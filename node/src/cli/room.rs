@@ -65,7 +65,7 @@ pub(super) enum Command {
     /// Send a room's publisher away
     Kick {
         id: RoomId,
-        /// Refuse its key for so many seconds
+        /// Refuse its key for so many seconds, or any minted one where it came with such a key
         #[arg(long, default_value_t, value_parser = clap::value_parser!(u64).range(..=BAN_S_MAX))]
         ban_s: u64,
     },

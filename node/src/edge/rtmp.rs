@@ -18,7 +18,7 @@ use super::Socket;
 use crate::app::App;
 use crate::delivery::{self, Credential, Outflow};
 use crate::error::Refusal;
-use crate::hub::{Delivery, Protocol, Revocation, Source, Subscriber, Tracks};
+use crate::hub::{Delivery, Protocol, Revocation, Subscriber, Tracks};
 use crate::ingest::{self, Admission, Admitted, Import, Importer};
 use crate::metrics::TrafficLabels;
 use crate::rooms::{PublishKey, RoomId};
@@ -244,19 +244,13 @@ impl Connection {
             hub: &self.app.hub,
             limits: &self.app.config.limits,
             bans: &self.app.bans,
+            address: self.peer.ip(),
             keep_place: &mut || self.socket.leave_ip(),
             awaited: self.app.stop.session(),
         };
         // The key may come with a query, as some encoders append one.
         let key = key.split('?').next().unwrap_or_default();
-        let admitted = ingest::admit(admission, key).await?;
-        if let Ok(key) = PublishKey::parse(key) {
-            admitted.publisher.introduce(Source {
-                key_fingerprint: key.fingerprint(),
-                address: self.peer.ip(),
-            });
-        }
-        Ok(admitted)
+        ingest::admit(admission, key).await
     }
 
     /// Takes media until the publisher is done or has to go.

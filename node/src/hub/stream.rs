@@ -71,6 +71,7 @@ pub(super) struct Inner {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
     pub key_fingerprint: String,
+    pub key_is_minted: bool,
     pub address: IpAddr,
 }
 

@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -5,10 +6,10 @@ use isocast_access::{Keyring, Minted};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::Bans;
+use super::{Banned, Bans};
 use crate::config;
 use crate::error::Refusal;
-use crate::hub::{Hub, Publisher, Stream, unix_now};
+use crate::hub::{Hub, Publisher, Source, Stream, unix_now};
 use crate::registry::{Held, Registry};
 use crate::rooms::{self, OnConflict, PublishKey, Room, Rooms};
 
@@ -26,6 +27,8 @@ pub(crate) struct Admission<'a> {
     pub hub: &'a Hub,
     pub limits: &'a config::Limits,
     pub bans: &'a Bans,
+    /// Where the publisher is.
+    pub address: IpAddr,
     /// Asked before the room is claimed: whether the connection keeps its place.
     pub keep_place: &'a mut (dyn FnMut() -> bool + Send),
     /// The shutdown waits until the claim is given back.
@@ -52,21 +55,24 @@ pub(crate) async fn admit(admission: Admission<'_>, key: &str) -> Result<Admitte
         hub,
         limits,
         bans,
+        address,
         keep_place,
         awaited,
         rooms,
         known_rooms,
         publish_keys,
     } = admission;
-    let keys = Keys {
+    let key = PublishKey::parse(key).map_err(|_| Refusal::KeyRefused)?;
+    let shown = Shown {
+        minted: Minted::read(publish_keys, &key),
+        key: &key,
         rooms,
         known_rooms,
-        publish_keys,
     };
-    let key = PublishKey::parse(key).map_err(|_| Refusal::KeyRefused)?;
-    let mut room = keys.authenticate(&key).await?;
+    let mut room = shown.opens().await?;
     tracing::debug!(room = %room.id, key = key.fingerprint(), "the key is right");
-    if let Some(left) = bans.left(&key.fingerprint(), Instant::now().into_std()) {
+    let source = shown.source(address);
+    if let Some(left) = bans.left(&Banned::of(&room.id, &source), Instant::now().into_std()) {
         return Err(Refusal::Banned {
             left_s: left.as_secs() + 1,
         });
@@ -76,7 +82,7 @@ pub(crate) async fn admit(admission: Admission<'_>, key: &str) -> Result<Admitte
         && outlast(&stream).await? == Outlasted::AfterAWait
     {
         // The room may have been deleted meanwhile, which is one way for its publisher to go.
-        room = keys.authenticate(&key).await?;
+        room = shown.opens().await?;
     }
     if !keep_place() {
         return Err(Refusal::CrowdedOut);
@@ -89,9 +95,10 @@ pub(crate) async fn admit(admission: Admission<'_>, key: &str) -> Result<Admitte
     let held = Held::new(Arc::clone(registry), claim.clone(), awaited);
     let published = hub.publish(claim, Instant::now().into_std());
     let (publisher, stream) = published.map_err(|_| Refusal::Full)?;
+    publisher.introduce(source);
     stream.set_room_limits(limits.of_room(&room.limits));
     // Who changed or deleted the room since the key was checked did not find this stream to tell it.
-    match keys.authenticate(&key).await {
+    match shown.opens().await {
         Ok(newest) if newest.limits != room.limits => {
             stream.set_room_limits(limits.of_room(&newest.limits));
         }
@@ -114,26 +121,29 @@ pub(crate) async fn admit(admission: Admission<'_>, key: &str) -> Result<Admitte
     })
 }
 
-/// What tells whether a key opens a room.
-struct Keys<'a> {
+/// A key, and what tells whether it opens its room.
+struct Shown<'a> {
+    key: &'a PublishKey,
+    /// What it says itself; `None` for one that would be a room's own.
+    minted: Option<Minted>,
     rooms: &'a dyn Rooms,
     known_rooms: &'a rooms::Cache,
-    publish_keys: &'a Keyring,
 }
 
-impl Keys<'_> {
-    /// The room that this key opens: its own key, or one that was minted for it.
-    async fn authenticate(&self, key: &PublishKey) -> Result<Room, Refusal> {
+impl Shown<'_> {
+    /// The room that this key opens now.
+    async fn opens(&self) -> Result<Room, Refusal> {
         let unavailable = |error| {
             tracing::warn!(%error, "publish keys cannot be checked");
             Refusal::Unavailable("the room store")
         };
         let now = unix_now();
-        let Some(minted) = Minted::read(self.publish_keys, key) else {
-            let room = self.rooms.authenticate(key, now).await;
+        let Some(minted) = self.minted else {
+            let room = self.rooms.authenticate(self.key, now).await;
             return room.map_err(unavailable)?.ok_or(Refusal::KeyRefused);
         };
-        let room = self.known_rooms.get(key.room(), Instant::now().into_std());
+        let id = self.key.room();
+        let room = self.known_rooms.get(id, Instant::now().into_std());
         let room = room.await.map_err(unavailable)?;
         let room = room.filter(|room| room.takes_keys_of(minted.generation, now));
         let is_in_time = now.0 < i64::try_from(minted.expires_at_s * 1000).unwrap_or(i64::MAX);
@@ -141,6 +151,15 @@ impl Keys<'_> {
             Some(room) if is_in_time => Ok(room),
             Some(_) => Err(Refusal::KeyExpired),
             None => Err(Refusal::KeyRefused),
+        }
+    }
+
+    /// Who comes with it.
+    fn source(&self, address: IpAddr) -> Source {
+        Source {
+            key_fingerprint: self.key.fingerprint(),
+            key_is_minted: self.minted.is_some(),
+            address,
         }
     }
 }
@@ -248,6 +267,7 @@ mod tests {
                 hub: &self.hub,
                 limits: &self.limits,
                 bans: &self.bans,
+                address: [192, 0, 2, 1].into(),
                 keep_place,
                 awaited: self.tasks.token(),
             }
@@ -319,18 +339,60 @@ mod tests {
         assert_eq!(claim.as_ref(), Some(present.publisher.claim()));
     }
 
+    /// Sends this publisher away and all who come with such a key, for a while.
+    fn kick(place: &Place, admitted: &Admitted, length: Duration) {
+        let now = Instant::now().into_std();
+        let source = admitted.stream.kick(now).unwrap().source.unwrap();
+        let banned = Banned::of(admitted.stream.room(), &source);
+        place.bans.add(banned, length, now);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_banned_key_is_refused_until_its_time_is_over() {
         let place = Place::new();
         let key = place.room("a", OnConflict::Refuse).await;
-        let now = Instant::now().into_std();
-        place.bans.add(key.fingerprint(), 10 * SILENCE, now);
+        let admitted = place.hold(key.reveal()).await.unwrap();
+        kick(&place, &admitted, 10 * SILENCE);
         let refused = place.admit(key.reveal()).await.err();
         assert_eq!(refused, Some(Refusal::Banned { left_s: 11 }));
         let wrong = place.admit("room_a_key_wrong").await.err();
         assert_eq!(wrong, Some(Refusal::KeyRefused));
         advance(10 * SILENCE).await;
         assert!(place.admit(key.reveal()).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_sent_away_with_a_minted_key_does_not_come_back_with_the_next() {
+        let place = Place::new();
+        let [own, other] = [
+            place.room("a", OnConflict::Takeover).await,
+            place.room("b", OnConflict::Takeover).await,
+        ];
+        let mint = |own: &PublishKey| {
+            let says = Minted {
+                generation: 1,
+                expires_at_s: u64::try_from(unix_now().0 / 1000).unwrap() + 1000,
+            };
+            says.mint(&place.publish_keys, own.room())
+        };
+        let admitted = place.hold(mint(&own).reveal()).await.unwrap();
+        kick(&place, &admitted, 10 * SILENCE);
+        let admit = async |key: &PublishKey| place.admit(key.reveal()).await.err();
+        let refused = admit(&mint(&own)).await;
+        assert_eq!(refused, Some(Refusal::Banned { left_s: 11 }));
+        assert_eq!(admit(&mint(&other)).await, None, "another room");
+        assert_eq!(admit(&own).await, None, "the key of the room itself");
+        advance(10 * SILENCE).await;
+        assert_eq!(admit(&mint(&own)).await, None);
+
+        let admitted = place.hold(own.reveal()).await.unwrap();
+        kick(&place, &admitted, 10 * SILENCE);
+        assert!(matches!(admit(&own).await, Some(Refusal::Banned { .. })));
+        assert_eq!(
+            admit(&mint(&own)).await,
+            None,
+            "only the own key was sent away"
+        );
     }
 
     #[tokio::test]

@@ -1,39 +1,65 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use crate::hub::Source;
+use crate::rooms::RoomId;
 use crate::sync::Mutex;
 
-/// Keys refused at once; an entry is some 100 bytes. Beyond it the one that is over first gives way.
+/// Bans at once; an entry is some 100 bytes. Beyond it the one that is over first gives way.
 const BANS_MAX: usize = 10_000;
 
-/// Publish keys that an operator has sent away for a while, by their fingerprint. In memory: who
-/// is to stay away for good gets a room's key replaced.
+/// Publish keys that an operator has sent away for a while. In memory: who is to stay away for good
+/// gets a room's key replaced.
 #[derive(Debug, Default)]
-pub(crate) struct Bans(Mutex<HashMap<String, Instant>>);
+pub(crate) struct Bans(Mutex<HashMap<Banned, Instant>>);
+
+/// The keys that are sent away together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Banned {
+    /// A key that a room has itself, by its fingerprint.
+    Key(String),
+    /// Whatever is minted for a room: who was sent away would only ask for the next.
+    MintedFor(RoomId),
+}
+
+impl Banned {
+    pub(crate) fn of(room: &RoomId, source: &Source) -> Self {
+        match source.key_is_minted {
+            true => Self::MintedFor(room.clone()),
+            false => Self::Key(source.key_fingerprint.clone()),
+        }
+    }
+}
 
 impl Bans {
-    pub(crate) fn add(&self, key_fingerprint: String, length: Duration, now: Instant) {
+    pub(crate) fn add(&self, banned: Banned, length: Duration, now: Instant) {
         let mut bans = self.0.lock();
         if bans.len() >= BANS_MAX {
             bans.retain(|_, until| *until > now);
         }
         if bans.len() >= BANS_MAX {
             let first = bans.iter().min_by_key(|(_, until)| **until);
-            let first = first.map(|(key, _)| key.clone());
-            first.and_then(|key| bans.remove(&key));
+            let first = first.map(|(banned, _)| banned.clone());
+            first.and_then(|banned| bans.remove(&banned));
         }
-        bans.insert(key_fingerprint, now + length);
+        bans.insert(banned, now + length);
     }
 
-    /// How long a key is still refused, where it is.
-    pub(super) fn left(&self, key_fingerprint: &str, now: Instant) -> Option<Duration> {
+    /// How long these keys are still refused, where they are.
+    pub(super) fn left(&self, banned: &Banned, now: Instant) -> Option<Duration> {
         let mut bans = self.0.lock();
-        let until = *bans.get(key_fingerprint)?;
+        let until = *bans.get(banned)?;
         if until <= now {
-            bans.remove(key_fingerprint);
+            bans.remove(banned);
             return None;
         }
         Some(until - now)
+    }
+
+    /// A room is gone: one that gets its name is another.
+    pub(crate) fn forget(&self, room: &RoomId) {
+        let banned = Banned::MintedFor(room.clone());
+        self.0.lock().remove(&banned);
     }
 }
 
@@ -43,30 +69,47 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
+    fn key(fingerprint: &str) -> Banned {
+        Banned::Key(fingerprint.to_owned())
+    }
+
     #[test]
     fn a_key_is_refused_for_as_long_as_was_said() {
         let bans = Bans::default();
         let start = Instant::now();
-        bans.add("a".into(), MINUTE, start);
-        assert_eq!(bans.left("b", start), None);
-        assert_eq!(bans.left("a", start), Some(MINUTE));
-        assert_eq!(bans.left("a", start + MINUTE / 2), Some(MINUTE / 2));
-        assert_eq!(bans.left("a", start + MINUTE), None);
+        bans.add(key("a"), MINUTE, start);
+        assert_eq!(bans.left(&key("b"), start), None);
+        assert_eq!(bans.left(&key("a"), start), Some(MINUTE));
+        assert_eq!(bans.left(&key("a"), start + MINUTE / 2), Some(MINUTE / 2));
+        assert_eq!(bans.left(&key("a"), start + MINUTE), None);
         assert!(bans.0.lock().is_empty(), "and is forgotten then");
+    }
+
+    #[test]
+    fn a_room_that_is_gone_takes_its_ban_along() {
+        let bans = Bans::default();
+        let start = Instant::now();
+        let room = |id| RoomId::parse(id).unwrap();
+        for id in ["a", "b"] {
+            bans.add(Banned::MintedFor(room(id)), MINUTE, start);
+        }
+        bans.forget(&room("a"));
+        assert_eq!(bans.left(&Banned::MintedFor(room("a")), start), None);
+        assert!(bans.left(&Banned::MintedFor(room("b")), start).is_some());
     }
 
     #[test]
     fn there_is_a_bound_and_the_one_that_is_over_first_gives_way() {
         let bans = Bans::default();
         let start = Instant::now();
-        bans.add("first".into(), MINUTE, start);
-        for key in 0..BANS_MAX {
-            bans.add(key.to_string(), 2 * MINUTE, start);
+        bans.add(key("first"), MINUTE, start);
+        for number in 0..BANS_MAX {
+            bans.add(key(&number.to_string()), 2 * MINUTE, start);
         }
         assert_eq!(bans.0.lock().len(), BANS_MAX);
-        assert_eq!(bans.left("first", start), None);
+        assert_eq!(bans.left(&key("first"), start), None);
         let later = start + 2 * MINUTE;
-        bans.add("next".into(), MINUTE, later);
+        bans.add(key("next"), MINUTE, later);
         assert_eq!(bans.0.lock().len(), 1, "what is over makes place");
     }
 }

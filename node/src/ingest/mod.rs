@@ -7,5 +7,5 @@ mod import;
 mod tracks;
 
 pub(crate) use admission::{Admission, Admitted, admit};
-pub(crate) use bans::Bans;
+pub(crate) use bans::{Banned, Bans};
 pub(crate) use import::{Import, Importer};

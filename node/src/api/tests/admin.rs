@@ -36,6 +36,7 @@ impl Node {
             hub: &self.app.hub,
             limits: &self.app.config.limits,
             bans: &self.app.bans,
+            address: [192, 0, 2, 1].into(),
             keep_place: &mut || true,
             awaited: self.app.stop.session(),
         };
