@@ -5,7 +5,7 @@ use bytes::{Buf, Bytes};
 use super::{
     Error,
     body::{codec_of, extended, frame_type, has_composition_time, has_legacy_tags},
-    import::composition_time,
+    import::{composition_time, something},
 };
 use crate::{
     frame::{Frame, Kind, Track},
@@ -141,17 +141,17 @@ impl Packet {
         let is_unknown = kind == Kind::Metadata && track_id == 0 && has_legacy_tags(codec);
         // What describes itself may come with an empty configuration, or with one of its own.
         let is_idle = kind == Kind::Config && !codec.has_config();
-        if data.is_empty() || is_unknown || is_idle {
+        if is_unknown || is_idle {
             return Ok(None);
         }
-        Ok(Some(Frame {
+        something(Frame {
             codec,
             track_id,
             kind,
             dts: self.dts,
             pts_offset_ms,
             data,
-        }))
+        })
     }
 
     fn kind(&self) -> Result<Option<Kind>, Error> {

@@ -18,7 +18,7 @@ use crate::{
 
 /// Reads one tag body; a frame's data is a slice of it, not a copy. A multitrack body may hold
 /// several frames, each of another track. A body has none that carries nothing for a viewer: no
-/// data, the end of a sequence, a command, a script other than `onMetaData`.
+/// media, the end of a sequence, a command, a script other than `onMetaData`.
 pub fn import(tag: TagType, dts: MediaMs, body: Bytes) -> Result<Vec<Frame>, Error> {
     if body.len() > BODY_BYTES_MAX {
         let bytes_max = BODY_BYTES_MAX;
@@ -38,8 +38,19 @@ pub fn import(tag: TagType, dts: MediaMs, body: Bytes) -> Result<Vec<Frame>, Err
         TagType::Audio => audio(dts, first, body)?,
         TagType::Script => script(dts, body)?,
     };
-    let frame = frame.filter(|frame| !frame.data.is_empty());
+    let frame = frame.map(something).transpose()?.flatten();
     Ok(frame.into_iter().collect())
+}
+
+/// A frame without data is none, and a configuration without any is a mistake.
+pub(super) fn something(frame: Frame) -> Result<Option<Frame>, Error> {
+    match (frame.data.is_empty(), frame.kind) {
+        (false, _) => Ok(Some(frame)),
+        (true, Kind::Config) => Err(Error::Malformed {
+            reason: "a configuration without data",
+        }),
+        (true, _) => Ok(None),
+    }
 }
 
 /// A `VIDEODATA` (§E.4.3).

@@ -163,13 +163,7 @@ fn what_carries_nothing_is_passed_over() {
         ("video command", TagType::Video, &[0x57, 0]),
         ("video command by FourCC", TagType::Video, &[0xD1, 0]),
         ("AVC without data", TagType::Video, &[0x27, 1, 0, 0, 0]),
-        (
-            "AVC configuration without data",
-            TagType::Video,
-            &[0x17, 0, 0, 0, 0],
-        ),
         ("AAC without data", TagType::Audio, &[0xAF, 1]),
-        ("AAC configuration without data", TagType::Audio, &[0xAF, 0]),
         (
             "another script",
             TagType::Script,
@@ -288,6 +282,31 @@ fn a_body_that_cannot_be_read_is_refused() {
         ),
     ] {
         assert_eq!(read(tag, body), Err(error), "{name}");
+    }
+}
+
+#[test]
+fn a_configuration_without_data_is_refused() {
+    use TagType::{Audio, Video};
+    for (name, tag, body) in [
+        ("AVC", Video, &[0x17, 0, 0, 0, 0][..]),
+        ("AAC", Audio, &[0xAF, 0]),
+        ("AVC by FourCC", Video, b"\x90avc1"),
+        ("AAC by FourCC", Audio, b"\x90mp4a"),
+        ("HEVC", Video, b"\x90hvc1"),
+        ("AV1", Video, b"\x90av01"),
+        ("VP9", Video, b"\x90vp09"),
+        ("Opus", Audio, b"\x90Opus"),
+        ("FLAC", Audio, b"\x90fLaC"),
+        ("another track's", Video, b"\x96\x00hvc1\x01"),
+        (
+            "one of two tracks'",
+            Audio,
+            b"\x95\x10mp4a\x00\0\0\x02\x12\x10\x01\0\0\0",
+        ),
+    ] {
+        let reason = "a configuration without data";
+        assert_eq!(read(tag, body), Err(Error::Malformed { reason }), "{name}");
     }
 }
 

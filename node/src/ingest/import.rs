@@ -210,6 +210,24 @@ mod tests {
                 Ok(Import::Malformed),
             ),
             (
+                "a video configuration without data",
+                Video,
+                b"\x17\x00\x00\x00\x00",
+                Ok(Import::Malformed),
+            ),
+            (
+                "an audio configuration without data",
+                Audio,
+                b"\xaf\x00",
+                Ok(Import::Malformed),
+            ),
+            (
+                "a configuration by FourCC without data",
+                Video,
+                b"\x90hvc1",
+                Ok(Import::Malformed),
+            ),
+            (
                 "a configuration cut short",
                 Audio,
                 b"\xaf\x00\x12",

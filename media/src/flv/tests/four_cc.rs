@@ -259,11 +259,6 @@ fn what_carries_nothing_by_four_cc_is_passed_over() {
             TagType::Audio,
             b"\x90ac-3\x10",
         ),
-        (
-            "Opus configuration without data",
-            TagType::Audio,
-            b"\x90Opus",
-        ),
         ("colours of H.264", TagType::Video, b"\xD4avc1x"),
         (
             "channels of AAC",
