@@ -115,7 +115,9 @@ async fn authenticate(parts: &Parts, app: &App) -> Result<Grant, Refusal> {
 }
 
 fn bearer(parts: &Parts) -> Result<&str, Refusal> {
-    let value = parts.headers.get(header::AUTHORIZATION);
+    let mut values = parts.headers.get_all(header::AUTHORIZATION).iter();
+    // Of two, a proxy may have looked at the other one.
+    let value = values.next().filter(|_| values.next().is_none());
     let value = value.and_then(|value| value.to_str().ok());
     let bearer = value
         .and_then(|value| value.split_once(' '))
