@@ -1,12 +1,23 @@
 //! Bytes as a corpus file writes them: `03 "GET /" (0A 00000001)*5000 "$KEY"`.
 
 use std::collections::BTreeMap;
+use std::time::UNIX_EPOCH;
 
 /// What `$NAME` stands for in quoted text; the runner knows it for each item.
 pub(crate) type Variables = BTreeMap<&'static str, String>;
 
 /// The names that may follow a `$`.
-pub(crate) const VARIABLES: [&str; 4] = ["HOST", "KEY", "ROOM", "TOKEN"];
+const VARIABLES: [&str; 9] = [
+    "CLAIMS",
+    "EXPIRES",
+    "HEADER",
+    "HOST",
+    "KEY",
+    "MAC",
+    "ROOM",
+    "SIGNATURE",
+    "TOKEN",
+];
 
 /// The most that one step may expand to; `(…)*N` is cheap to write.
 const EXPANDED_BYTES_MAX: usize = 64 << 20;
@@ -25,6 +36,8 @@ pub(crate) enum Token {
 pub(crate) enum Piece {
     Plain(Vec<u8>),
     Variable(&'static str),
+    /// `$NOW+5`: the second since 1970, and as many more.
+    Now(i64),
     Repeated(Vec<Piece>, usize),
 }
 
@@ -36,7 +49,7 @@ pub(crate) fn tokens(line: &str) -> Result<Vec<Token>, String> {
         let (token, len) = match first {
             '(' => (Token::Open, 1),
             ')' => (Token::Close, 1),
-            '"' => text(rest)?,
+            '"' | '\'' => text(rest, first)?,
             '*' => {
                 let digits = word_len(&rest[1..]);
                 let count = rest[1..=digits].parse();
@@ -55,12 +68,12 @@ pub(crate) fn tokens(line: &str) -> Result<Vec<Token>, String> {
 }
 
 fn word_len(text: &str) -> usize {
-    let ends = |letter: char| letter.is_whitespace() || "()\"*".contains(letter);
+    let ends = |letter: char| letter.is_whitespace() || "()\"'*".contains(letter);
     text.find(ends).unwrap_or(text.len())
 }
 
 /// Quoted text with its escapes and variables, and how long it was with its quotes.
-fn text(quoted: &str) -> Result<(Token, usize), String> {
+fn text(quoted: &str, quote: char) -> Result<(Token, usize), String> {
     let mut pieces = Vec::new();
     let mut plain = Vec::new();
     let mut at = 1;
@@ -69,7 +82,7 @@ fn text(quoted: &str) -> Result<(Token, usize), String> {
         let letter = rest.chars().next().ok_or("the text has no end")?;
         at += letter.len_utf8();
         match letter {
-            '"' => {
+            _ if letter == quote => {
                 pieces.push(Piece::Plain(plain));
                 return Ok((Token::Text(pieces), at));
             }
@@ -91,9 +104,23 @@ fn text(quoted: &str) -> Result<(Token, usize), String> {
                     'r' => b'\r',
                     't' => b'\t',
                     '0' => 0,
-                    '"' | '\\' | '$' => escaped as u8,
+                    '"' | '\'' | '\\' | '$' => escaped as u8,
                     other => return Err(format!("`\\{other}` is no escape")),
                 });
+            }
+            '$' if quoted[at..].starts_with("NOW") => {
+                let offset = &quoted[at + 3..];
+                let is_part = |letter: char| letter.is_ascii_digit() || "+-".contains(letter);
+                let len = offset
+                    .find(|letter| !is_part(letter))
+                    .unwrap_or(offset.len());
+                let later_s = match &offset[..len] {
+                    "" => 0,
+                    said => said.parse().map_err(|_| format!("`{said}` seconds"))?,
+                };
+                pieces.push(Piece::Plain(std::mem::take(&mut plain)));
+                pieces.push(Piece::Now(later_s));
+                at += 3 + len;
             }
             '$' => {
                 let named = |name: &&&str| quoted[at..].starts_with(**name);
@@ -157,6 +184,11 @@ pub(crate) fn expand(pieces: &[Piece], variables: &Variables) -> Vec<u8> {
         match piece {
             Piece::Plain(bytes) => out.extend_from_slice(bytes),
             Piece::Variable(name) => out.extend_from_slice(variables[name].as_bytes()),
+            Piece::Now(later_s) => {
+                let now = UNIX_EPOCH.elapsed().expect("it is later than 1970");
+                let at_s = now.as_secs().saturating_add_signed(*later_s);
+                out.extend_from_slice(at_s.to_string().as_bytes());
+            }
             Piece::Repeated(inner, count) => {
                 let once = expand(inner, variables);
                 assert!(once.len() * count <= EXPANDED_BYTES_MAX, "too many bytes");
@@ -170,7 +202,7 @@ pub(crate) fn expand(pieces: &[Piece], variables: &Variables) -> Vec<u8> {
 /// Whether a variable is used.
 pub(crate) fn mentions(pieces: &[Piece], name: &str) -> bool {
     pieces.iter().any(|piece| match piece {
-        Piece::Plain(_) => false,
+        Piece::Plain(_) | Piece::Now(_) => false,
         Piece::Variable(used) => *used == name,
         Piece::Repeated(inner, _) => mentions(inner, name),
     })
@@ -185,6 +217,8 @@ fn bytes_are_read_as_they_are_written() {
         (r#""a\r\n\0\"\\\$" 00"#, Ok(b"a\r\n\0\"\\$\0")),
         (r#""\u{202E}a""#, Ok(b"\xE2\x80\xAEa")),
         (r#""/$KEY/x""#, Ok(b"/k/x")),
+        (r#"'"a"' 00"#, Ok(b"\"a\"\0")),
+        (r#"'a"#, Err("no end")),
         (r#"("a"*2 00)*2 "b""#, Ok(b"aa\0aa\0b")),
         ("(00)*0", Ok(b"")),
         ("0", Err("two digits")),
@@ -204,4 +238,21 @@ fn bytes_are_read_as_they_are_written() {
             (found, expected) => panic!("{line}: {found:?} instead of {expected:?}"),
         }
     }
+}
+
+#[test]
+fn now_is_told_in_seconds() {
+    let said = |line: &str| {
+        let pieces = tokens(line).and_then(|tokens| pieces(&tokens)).unwrap();
+        let text = String::from_utf8(expand(&pieces, &Variables::new())).unwrap();
+        text.split(',')
+            .map(|number| number.parse::<u64>().unwrap())
+            .collect::<Vec<_>>()
+    };
+    let now = UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let [before, same, after] = said("'$NOW-600,$NOW,$NOW+600'")[..] else {
+        panic!("three numbers");
+    };
+    assert!(before + 600 <= same && same + 600 <= after && same.abs_diff(now) < 60);
+    assert!(tokens("'$NOW+x'").is_err());
 }

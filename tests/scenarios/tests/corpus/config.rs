@@ -1,16 +1,19 @@
 //! Configurations that a node is started with, or asked to check.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::Duration;
 
-use isocast_harness::{Scratch, node_binary, wait};
+use isocast_harness::{Process, Scratch, Signal, node_binary, wait};
 
 use super::bytes::{Variables, expand};
 use super::item::{Expect, Step};
 
 /// A node says no within this time, and never serves before it does.
 const ANSWER: Duration = Duration::from_secs(1);
+/// For one that serves to be ready, and to end.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Config<'a> {
     variables: &'a Variables,
@@ -33,8 +36,12 @@ impl<'a> Config<'a> {
         match step {
             Step::File(name, content) => {
                 let content = expand(content, self.variables);
-                let file = std::fs::File::create(self.scratch.file(name));
-                file.and_then(|mut file| file.write_all(&content))
+                std::fs::write(self.scratch.file(name), content)
+                    .map_err(|error| format!("{name}: {error}"))
+            }
+            Step::Mode(name, mode) => {
+                let mode = Permissions::from_mode(*mode);
+                std::fs::set_permissions(self.scratch.file(name), mode)
                     .map_err(|error| format!("{name}: {error}"))
             }
             Step::Environment(name, value) => {
@@ -43,6 +50,7 @@ impl<'a> Config<'a> {
                 Ok(())
             }
             Step::Run(arguments) => self.run(arguments),
+            Step::Serve(arguments) => self.serve(arguments),
             Step::Expect(Expect::Exit(code)) => match &self.ended {
                 Some((found, said)) if *found != Some(*code) => {
                     Err(format!("exit {found:?}: {said}"))
@@ -63,30 +71,37 @@ impl<'a> Config<'a> {
     }
 
     fn run(&mut self, arguments: &[String]) -> Result<(), String> {
-        let output = self.scratch.file("output");
-        let file = std::fs::File::create(&output).map_err(|error| error.to_string())?;
-        let same = file.try_clone().map_err(|error| error.to_string())?;
-        let began = Instant::now();
-        let mut child = Command::new(node_binary())
+        let mut process = self.start(arguments);
+        let Some(status) = process.ends_within(ANSWER) else {
+            return Err(format!("it still runs after {ANSWER:?}: {}", process.log()));
+        };
+        self.ended = Some((status.code(), process.log()));
+        Ok(())
+    }
+
+    /// Until it is ready; then it is told to stop.
+    fn serve(&mut self, arguments: &[String]) -> Result<(), String> {
+        let mut process = self.start(arguments);
+        let is_ready = wait::within(PATIENCE, || {
+            let is_over = !process.is_running() || process.log().contains("ready");
+            is_over.then_some(())
+        });
+        process.signal(Signal::TERM);
+        let status = is_ready.and_then(|()| process.ends_within(PATIENCE));
+        let status = status.ok_or_else(|| format!("neither ready nor ended: {}", process.log()))?;
+        self.ended = Some((status.code(), process.log()));
+        Ok(())
+    }
+
+    fn start(&self, arguments: &[String]) -> Process {
+        let mut command = Command::new(node_binary());
+        command
             .current_dir(self.scratch.path())
             .args(arguments)
             .arg("--config-dir")
             .arg(self.scratch.path())
             .env_clear()
-            .envs(self.environment.iter().cloned())
-            .stdin(Stdio::null())
-            .stdout(same)
-            .stderr(file)
-            .spawn()
-            .map_err(|error| error.to_string())?;
-        let ended = wait::within(ANSWER, || child.try_wait().ok().flatten());
-        let said = std::fs::read_to_string(&output).unwrap_or_default();
-        let Some(status) = ended else {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(format!("it still runs after {:?}: {said}", began.elapsed()));
-        };
-        self.ended = Some((status.code(), said));
-        Ok(())
+            .envs(self.environment.iter().cloned());
+        Process::start("isocast-node", &mut command, &self.scratch.file("output"))
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::bytes::{Piece, Token, pieces, tokens};
+use super::credentials::{Jwt, Pass, Signer};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Item {
@@ -13,6 +14,8 @@ pub(crate) struct Item {
     pub(crate) on: On,
     /// What it adds to `isocast_refusals`: surface, reason, how many.
     pub(crate) counts: Vec<(String, String, u64)>,
+    pub(crate) pass: Option<Pass>,
+    pub(crate) jwt: Option<Jwt>,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -46,8 +49,10 @@ pub(crate) enum Step {
     Preface,
     Frame(u8, u8, StreamId, Vec<Piece>),
     File(String, Vec<Piece>),
+    Mode(String, u32),
     Environment(String, Vec<Piece>),
     Run(Vec<String>),
+    Serve(Vec<String>),
     Expect(Expect),
 }
 
@@ -115,6 +120,8 @@ pub(crate) fn parse(name: &str, text: &str) -> Result<Item, String> {
     let mut shows = None;
     let mut on = None;
     let mut counts = Vec::new();
+    let (mut pass, mut jwt) = (None, None);
+    let (mut header, mut claims) = (Vec::new(), Vec::new());
     while let Some((number, line)) = lines.pop() {
         let at = |error: String| format!("{number}: {error}");
         let (word, rest) = line.split_once(' ').unwrap_or((&line, ""));
@@ -130,6 +137,17 @@ pub(crate) fn parse(name: &str, text: &str) -> Result<Item, String> {
                 });
             }
             "counts" => counts.push(count(rest).map_err(at)?),
+            "pass" => pass = Some(Pass::parse(rest).map_err(at)?),
+            "header" => header = bytes(rest).map_err(at)?,
+            "claims" => claims = bytes(rest).map_err(at)?,
+            "signed" => {
+                let by = rest.strip_prefix("by ").unwrap_or_default();
+                jwt = Some(Jwt {
+                    header: std::mem::take(&mut header),
+                    claims: std::mem::take(&mut claims),
+                    by: Signer::named(by).map_err(at)?,
+                });
+            }
             _ => {
                 lines.push((number, line));
                 break;
@@ -146,6 +164,8 @@ pub(crate) fn parse(name: &str, text: &str) -> Result<Item, String> {
         name: name.to_owned(),
         on: on.ok_or("1: `on` is missing")?,
         counts,
+        pass,
+        jwt,
         steps,
     })
 }
@@ -198,7 +218,6 @@ fn steps(lines: &mut Vec<(usize, String)>, open: Option<usize>) -> Result<Vec<St
 }
 
 fn step(word: &str, rest: &str) -> Result<Step, String> {
-    let bytes = |text: &str| pieces(&tokens(text)?);
     let first = || rest.split_once(' ').unwrap_or((rest, ""));
     let timed = || -> Result<(u32, Vec<Piece>), String> {
         let (at, body) = first();
@@ -230,19 +249,33 @@ fn step(word: &str, rest: &str) -> Result<Step, String> {
             let (name, body) = first();
             Step::File(name.to_owned(), bytes(body)?)
         }
+        "mode" => {
+            let (name, mode) = first();
+            let mode = u32::from_str_radix(mode, 8).map_err(|_| "a mode is octal")?;
+            Step::Mode(name.to_owned(), mode)
+        }
         "environment" => {
             let (name, value) = first();
             Step::Environment(name.to_owned(), bytes(value)?)
         }
-        "run" => Step::Run(rest.split_whitespace().map(str::to_owned).collect()),
+        "run" => Step::Run(arguments(rest)),
+        "serve" => Step::Serve(arguments(rest)),
         "expect" => Step::Expect(expect(rest)?),
         _ => return Err(format!("`{word}` is no step")),
     })
 }
 
+fn bytes(text: &str) -> Result<Vec<Piece>, String> {
+    pieces(&tokens(text)?)
+}
+
 fn whole<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     let number = text.trim().parse();
     number.map_err(|_| format!("`{text}` is not a whole number that fits here"))
+}
+
+fn arguments(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
 }
 
 /// `NAME TRANSACTION VALUE…`
@@ -482,6 +515,11 @@ fn what_is_not_understood_is_an_error_with_its_line() {
         ("on rtmp\nexpect open", "1: `shows` is missing"),
         ("on ftp\nexpect open", "1: nothing is spoken to on `ftp`"),
         ("on rtmp\ncounts rtmp\n", "2: write SURFACE/REASON"),
+        (
+            "on http\npass sealed 5\n",
+            "2: write `pass ROOM SECONDS by SIGNER`",
+        ),
+        ("on http\nsigned by me\n", "2: `me` signs nothing"),
     ] {
         assert_eq!(parse("x", text).err().as_deref(), Some(expected));
     }

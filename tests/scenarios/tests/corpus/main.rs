@@ -3,6 +3,7 @@
 
 mod bytes;
 mod config;
+mod credentials;
 mod frames;
 mod healthy;
 mod http;

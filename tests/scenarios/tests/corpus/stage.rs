@@ -8,6 +8,7 @@ use isocast_harness::{Node, NodeOptions, Room, http};
 
 use super::bytes::Variables;
 use super::config::Config;
+use super::credentials::Credentials;
 use super::http::Http;
 use super::item::{Item, On, Step};
 use super::link::Link;
@@ -21,7 +22,11 @@ pub(crate) struct Stage {
     /// The room of each item that needs one, by the item's name.
     rooms: BTreeMap<String, Room>,
     callers: AtomicU32,
+    credentials: Credentials,
 }
+
+/// Rooms whose viewers need a pass.
+const SEALED: [&str; 2] = ["sealed", "other"];
 
 /// So that what the process has is what the node holds: glibc else raises these thresholds by itself,
 /// and keeps what was freed, in an arena a thread.
@@ -38,10 +43,15 @@ impl Stage {
         let options = NodeOptions::default()
             .set("hub.hold_s", 1)
             .set("hls.idle_s", 10);
+        let credentials = Credentials::new();
+        let options = credentials.trusted(options);
         let options = ALLOCATOR.iter().fold(options, |options, (name, value)| {
             options.environment(name, value)
         });
         let node = options.start();
+        for id in SEALED {
+            let _ = node.room(id, "signed", "refuse");
+        }
         let items = items.iter().filter(|item| item.needs_room()).enumerate();
         let rooms = items.map(|(number, item)| {
             let room = node.public_room(&format!("corpus-{number}"));
@@ -51,13 +61,16 @@ impl Stage {
             rooms: rooms.collect(),
             node,
             callers: AtomicU32::new(0),
+            credentials,
         }
     }
 
     /// What no log line may show.
     pub(crate) fn secrets(&self) -> Vec<String> {
         let keys = self.rooms.values().map(|room| room.key.clone());
-        keys.chain([self.node.token.clone()]).collect()
+        keys.chain([self.node.token.clone()])
+            .chain(self.credentials.secrets())
+            .collect()
     }
 
     pub(crate) fn get(&self, path: &str) -> http::Answer {
@@ -78,6 +91,12 @@ impl Stage {
         if let Some(room) = self.rooms.get(&item.name) {
             variables.insert("KEY", room.key.clone());
             variables.insert("ROOM", format!("room_{}", room.id));
+        }
+        if let Some(pass) = &item.pass {
+            self.credentials.add_pass(pass, &mut variables);
+        }
+        if let Some(jwt) = &item.jwt {
+            self.credentials.add_jwt(jwt, &mut variables);
         }
         let link = |to| Link::connect(to, self.caller());
         match item.on {
