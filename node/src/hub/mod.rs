@@ -7,6 +7,7 @@ mod gop;
 mod headers;
 mod meter;
 mod publisher;
+mod resend;
 mod ring;
 mod seat;
 mod stream;

@@ -1,12 +1,12 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use isocast_media::{Frame, MediaMs, Track};
 
+use super::resend::{Carried, RESEND_MS, Recent};
+
 /// Where room time begins: a track that starts a little before the other still fits.
 const ORIGIN_MS: i64 = 1000;
-/// An encoder that reconnects may send again what it sent within this time.
-const RESEND_MS: i64 = 3000;
 /// A timestamp may run ahead of the wall clock by this much and still be the same source clock.
 const AHEAD_MS: i64 = 10_000;
 /// A gap between two publishers is shown as at most this long.
@@ -14,8 +14,6 @@ const GAP_MS_MAX: i64 = 15_000;
 /// A source whose clock jumps to and fro breaks the timeline at most this often, for HLS ends a
 /// segment at every break. Jumps between are joined without a word.
 const BREAK_EVERY: Duration = Duration::from_secs(1);
-/// Frames remembered to know a resend by: 3 s of 1,000 frames a second, no more.
-const RECENT_MAX: usize = 3000;
 
 /// One timeline for a room, whoever publishes: source timestamps in, room time out.
 ///
@@ -27,13 +25,12 @@ pub(super) struct Timeline {
     clocks: BTreeMap<TrackKey, Clock>,
     /// The furthest room time, and when it was placed.
     head: Option<(MediaMs, Instant)>,
-    /// Key and size of frames placed lately: a new publisher that sends them again is the same source.
-    recent: VecDeque<Carried>,
+    recent: Recent,
     last_break: Option<Instant>,
 }
 
 /// Tracks of a kind are numbered apart.
-type TrackKey = (Track, u8);
+pub(super) type TrackKey = (Track, u8);
 
 /// One track's source clock.
 #[derive(Clone, Copy, Debug)]
@@ -44,13 +41,6 @@ struct Clock {
     last_room: MediaMs,
     /// Set until the present publisher's first frame of this track.
     stale: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Carried {
-    track: TrackKey,
-    source: MediaMs,
-    len: usize,
 }
 
 /// What becomes of a frame.
@@ -88,13 +78,12 @@ impl Timeline {
             };
         }
         let carried = Carried {
-            track,
             source: frame.dts,
             len: frame.data.len(),
         };
         let known = self.clocks.get(&track).copied();
         let (offset_ms, discontinuity) = match known {
-            Some(clock) if self.goes_on(&clock, carried, now) => {
+            Some(clock) if self.goes_on(track, &clock, carried, now) => {
                 if clock.stale && frame.dts <= clock.last_source {
                     return Place::CarriedAlready;
                 }
@@ -118,7 +107,7 @@ impl Timeline {
         self.clocks.insert(track, clock);
         let furthest = self.head.map_or(time, |(head, _)| head.max(time));
         self.head = Some((furthest, now));
-        self.remember(carried);
+        self.recent.remember(track, carried);
         Place::At {
             time,
             discontinuity,
@@ -127,11 +116,11 @@ impl Timeline {
 
     /// Whether a timestamp is one that this track's clock may show next. After a reconnect a
     /// timestamp that was carried before must also be the same frame.
-    fn goes_on(&self, clock: &Clock, next: Carried, now: Instant) -> bool {
+    fn goes_on(&self, track: TrackKey, clock: &Clock, next: Carried, now: Instant) -> bool {
         let gap_ms = self.gap_ms(now);
         let step_ms = next.source - clock.last_source;
         let plausible = (-RESEND_MS..=gap_ms + AHEAD_MS).contains(&step_ms);
-        plausible && (!clock.stale || step_ms > 0 || self.recent.contains(&next))
+        plausible && (!clock.stale || step_ms > 0 || self.recent.contains(track, next))
     }
 
     /// Joins a clock: to another track's, where both show about the same time, else to the end of
@@ -167,16 +156,6 @@ impl Timeline {
         self.head.map_or(0, |(_, at)| {
             i64::try_from(now.saturating_duration_since(at).as_millis()).unwrap_or(i64::MAX / 2)
         })
-    }
-
-    fn remember(&mut self, carried: Carried) {
-        self.recent.push_back(carried);
-        let too_old = |oldest: &Carried| {
-            oldest.track == carried.track && carried.source - oldest.source > RESEND_MS
-        };
-        while self.recent.len() > RECENT_MAX || self.recent.front().is_some_and(too_old) {
-            self.recent.pop_front();
-        }
     }
 }
 
