@@ -450,7 +450,7 @@ impl Default for Http {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Hub {
-    /// Bytes of recent frames kept per stream, from which a new viewer starts.
+    /// Bytes of recent frames kept per stream as its publisher sent them, from which a new viewer starts. RTMP and FLV each take as much again while such viewers watch.
     #[schemars(range(min = 65_536, max = 268_435_456))]
     pub gop_bytes_max: usize,
     /// Seconds for which viewers wait for a publisher that left to come back.
