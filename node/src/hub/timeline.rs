@@ -14,12 +14,15 @@ const GAP_MS_MAX: i64 = 15_000;
 /// A source whose clock jumps to and fro breaks the timeline at most this often, for HLS ends a
 /// segment at every break. Jumps between are joined without a word.
 const BREAK_EVERY: Duration = Duration::from_secs(1);
+/// A source clock that stands still for so long, while frames come, shows no time.
+const STILL: Duration = Duration::from_secs(2);
 
 /// One timeline for a room, whoever publishes: source timestamps in, room time out.
 ///
 /// Room time never goes back on a track. A source clock that goes on keeps its offset, so that
 /// frames sent again are known and dropped; another clock is joined on where room time had come
-/// to, and the gap by the wall clock lies between.
+/// to, and the gap by the wall clock lies between. Frames of a clock that stands still are placed
+/// where they arrive, or nothing that waits for time to pass, as HLS does, would ever end.
 #[derive(Debug, Default)]
 pub(super) struct Timeline {
     clocks: BTreeMap<TrackKey, Clock>,
@@ -39,8 +42,34 @@ struct Clock {
     offset_ms: i64,
     last_source: MediaMs,
     last_room: MediaMs,
+    /// When its last frame came, and when the last that moved room time on did.
+    came_at: Instant,
+    moved_at: Instant,
+    /// While the source's clock stands still, where and since when it does: room time goes by the
+    /// wall clock from there.
+    still: Option<(MediaMs, Instant)>,
     /// Set until the present publisher's first frame of this track.
     stale: bool,
+}
+
+/// How a source clock and room time are joined at a frame.
+struct Joint {
+    offset_ms: i64,
+    time: MediaMs,
+    /// Viewers cannot go on here as if nothing had been.
+    breaks: bool,
+    still: Option<(MediaMs, Instant)>,
+}
+
+impl Joint {
+    fn at(source: MediaMs, offset_ms: i64, breaks: bool) -> Self {
+        Self {
+            offset_ms,
+            time: source + offset_ms,
+            breaks,
+            still: None,
+        }
+    }
 }
 
 /// What becomes of a frame.
@@ -82,26 +111,29 @@ impl Timeline {
             len: frame.data.len(),
         };
         let known = self.clocks.get(&track).copied();
-        let (offset_ms, discontinuity) = match known {
+        let joint = match known {
             Some(clock) if self.goes_on(track, &clock, carried, now) => {
                 if clock.stale && frame.dts <= clock.last_source {
                     return Place::CarriedAlready;
                 }
-                (clock.offset_ms, false)
+                clock.go_on(frame.dts, now)
             }
-            _ => {
-                let (offset_ms, breaks) = self.new_offset(track, frame.dts, now);
-                (offset_ms, breaks && self.may_break(now))
-            }
+            _ => self.join(track, frame.dts, now),
         };
-        let mut time = frame.dts + offset_ms;
-        if let Some(clock) = known {
-            time = time.max(clock.last_room);
+        let discontinuity = joint.breaks && self.may_break(now);
+        let (mut time, mut moved_at) = (joint.time, now);
+        if let Some(clock) = known
+            && time <= clock.last_room
+        {
+            (time, moved_at) = (clock.last_room, clock.moved_at);
         }
         let clock = Clock {
-            offset_ms,
+            offset_ms: joint.offset_ms,
             last_source: frame.dts,
             last_room: time,
+            came_at: now,
+            moved_at,
+            still: joint.still,
             stale: false,
         };
         self.clocks.insert(track, clock);
@@ -124,22 +156,22 @@ impl Timeline {
     }
 
     /// Joins a clock: to another track's, where both show about the same time, else to the end of
-    /// what was carried. True where that breaks the timeline: of tracks that jump together only the
-    /// first does, and a track that is new beside another has nothing to break with.
-    fn new_offset(&mut self, track: TrackKey, first: MediaMs, now: Instant) -> (i64, bool) {
+    /// what was carried. It breaks the timeline: of tracks that jump together only the first does,
+    /// and a track that is new beside another has nothing to break with.
+    fn join(&self, track: TrackKey, first: MediaMs, now: Instant) -> Joint {
         let Some((head, _)) = self.head else {
-            return (MediaMs(ORIGIN_MS) - first, false);
+            return Joint::at(first, MediaMs(ORIGIN_MS) - first, false);
         };
         let is_fresh = |&(key, clock): &(&TrackKey, &Clock)| *key != track && !clock.stale;
         let others = || self.clocks.iter().filter(is_fresh);
         let mut offsets = others().map(|(_, clock)| clock.offset_ms);
-        if let Some(offset_ms) =
-            offsets.find(|offset_ms| (first + *offset_ms - head).abs() <= RESEND_MS)
-        {
-            return (offset_ms, false);
+        let is_near = |offset_ms: &i64| (first + *offset_ms - head).abs() <= RESEND_MS;
+        if let Some(offset_ms) = offsets.find(is_near) {
+            return Joint::at(first, offset_ms, false);
         }
         let breaks = others().next().is_none() || self.clocks.contains_key(&track);
-        (head + self.gap_ms(now).clamp(1, GAP_MS_MAX) - first, breaks)
+        let offset_ms = head + self.gap_ms(now).clamp(1, GAP_MS_MAX) - first;
+        Joint::at(first, offset_ms, breaks)
     }
 
     fn may_break(&mut self, now: Instant) -> bool {
@@ -153,10 +185,45 @@ impl Timeline {
 
     /// Wall time since the last frame was placed.
     fn gap_ms(&self, now: Instant) -> i64 {
-        self.head.map_or(0, |(_, at)| {
-            i64::try_from(now.saturating_duration_since(at).as_millis()).unwrap_or(i64::MAX / 2)
-        })
+        let gap = |at: Instant| ms(now.saturating_duration_since(at));
+        self.head.map_or(0, |(_, at)| gap(at))
     }
+}
+
+impl Clock {
+    /// A clock that goes on keeps its offset; one that had stood still goes on where room time has
+    /// come to.
+    fn go_on(&self, next: MediaMs, now: Instant) -> Joint {
+        if let Some((from, since)) = self.still(next, now) {
+            return Joint {
+                offset_ms: self.offset_ms,
+                time: from + ms(now.saturating_duration_since(since)),
+                breaks: self.still.is_none(),
+                still: Some((from, since)),
+            };
+        }
+        let caught_up_ms = self.last_room - next;
+        let offset_ms = match self.still {
+            Some(_) => self.offset_ms.max(caught_up_ms),
+            None => self.offset_ms,
+        };
+        Joint::at(next, offset_ms, false)
+    }
+
+    fn still(&self, next: MediaMs, now: Instant) -> Option<(MediaMs, Instant)> {
+        if self.stale || next > self.last_source {
+            return None;
+        }
+        // Two frames of one time with a silence between them are not yet a clock that stands still.
+        let is_silent = now.saturating_duration_since(self.came_at) >= STILL;
+        let stood = now.saturating_duration_since(self.moved_at) >= STILL && !is_silent;
+        let found = stood.then_some((self.last_room, self.moved_at));
+        self.still.or(found)
+    }
+}
+
+fn ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 2)
 }
 
 #[cfg(test)]
@@ -318,6 +385,73 @@ mod tests {
                 (0.2, Video, 60_000, at(1200)),
                 (0.3, Video, 0, at(1300)),
                 (1.1, Video, 60_000, joined(2100)),
+            ],
+            &[],
+        );
+    }
+
+    #[test]
+    fn frames_of_a_clock_that_stands_still_are_placed_where_they_arrive() {
+        check(
+            &[
+                (0.00, Video, 0, at(1000)),
+                (0.00, Audio, 0, at(1000)),
+                (1.90, Video, 0, at(1000)),
+                (1.98, Audio, 0, at(1000)),
+                (2.00, Video, 0, joined(3000)),
+                (2.01, Audio, 0, at(3010)),
+                (2.50, Video, 0, at(3500)),
+                (2.51, Audio, 0, at(3510)),
+                // Even after a silence.
+                (9.00, Video, 0, at(10_000)),
+                // It moves again, from where it stood.
+                (9.04, Video, 40, at(10_000)),
+                (9.08, Video, 80, at(10_040)),
+                (9.08, Audio, 0, at(10_080)),
+            ],
+            &[],
+        );
+    }
+
+    #[test]
+    fn a_clock_that_shows_what_passed_meanwhile_keeps_its_offset() {
+        check(
+            &[
+                (0.0, Video, 0, at(1000)),
+                (1.9, Video, 0, at(1000)),
+                (3.8, Video, 0, joined(4800)),
+                (3.9, Video, 3900, at(4900)),
+                (4.0, Video, 4000, at(5000)),
+            ],
+            &[],
+        );
+    }
+
+    #[test]
+    fn a_silence_is_no_clock_that_stands_still() {
+        check(
+            &[
+                (0.0, Video, 0, at(1000)),
+                (5.0, Video, 0, at(1000)),
+                (5.0, Video, 40, at(1040)),
+                (5.1, Video, 5100, at(6100)),
+            ],
+            &[],
+        );
+    }
+
+    #[test]
+    fn one_track_that_stands_still_leaves_the_other_alone() {
+        check(
+            &[
+                (0.0, Video, 0, at(1000)),
+                (0.0, Audio, 0, at(1000)),
+                (1.0, Video, 1000, at(2000)),
+                (1.1, Audio, 0, at(1000)),
+                (2.0, Video, 2000, at(3000)),
+                (2.1, Audio, 0, joined(3100)),
+                (3.0, Video, 3000, at(4000)),
+                (3.1, Audio, 0, at(4100)),
             ],
             &[],
         );
