@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::rooms::{CodecName, RoomLimits, RoomLimitsChange};
 
@@ -59,9 +59,17 @@ impl std::str::FromStr for Codecs {
         if text == "none" {
             return Ok(Self(Vec::new()));
         }
-        let names: Result<_, _> = text.split(',').map(str::parse).collect();
-        names.map(Self)
+        let names = text.split(',').map(|name| {
+            let known: Result<CodecName, _> = name.parse();
+            known.map_err(|_| format!("`{name}` is none of {}, and not `none`", every_name()))
+        });
+        names.collect::<Result<_, _>>().map(Self)
     }
+}
+
+fn every_name() -> String {
+    let names = CodecName::value_variants().iter().map(ToString::to_string);
+    names.collect::<Vec<_>>().join(", ")
 }
 
 impl LimitFlags {

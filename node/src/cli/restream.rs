@@ -16,6 +16,7 @@ use crate::rooms::RoomId;
 pub(super) enum Command {
     /// Send a room's stream to another server as well, or change how that is done
     Set {
+        /// Name of the room
         room: RoomId,
         /// Name of the target, unique in its room
         name: String,
@@ -31,13 +32,19 @@ pub(super) enum Command {
     },
     /// List where a room's stream is also sent, and how that goes
     List {
+        /// Name of the room
         room: RoomId,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// No longer send a room's stream to a target
-    Remove { room: RoomId, name: String },
+    Remove {
+        /// Name of the room
+        room: RoomId,
+        /// Name of the target
+        name: String,
+    },
 }
 
 /// A stream key is at most 512 bytes.

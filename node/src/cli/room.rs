@@ -10,9 +10,9 @@ use super::limits::LimitFlags;
 use super::{Console, Failure, restream};
 use crate::api::rooms::OVERLAP_S_MAX;
 use crate::api::wire::BAN_S_MAX;
-use crate::config::Config;
+use crate::config::{Config, one_line};
 use crate::data::Folder;
-use crate::rooms::{OnConflict, Playback, RoomId};
+use crate::rooms::{OnConflict, Playback, RoomId, RoomLimitsChange};
 use clerk::Clerk;
 
 #[derive(Debug, Subcommand)]
@@ -34,6 +34,7 @@ pub(super) enum Command {
     },
     /// Change a room; what no flag names stays as it is
     Set {
+        /// Name of the room
         id: RoomId,
         /// Who may watch
         #[arg(long, value_enum)]
@@ -54,9 +55,13 @@ pub(super) enum Command {
         json: bool,
     },
     /// Delete a room
-    Delete { id: RoomId },
+    Delete {
+        /// Name of the room
+        id: RoomId,
+    },
     /// Tell what a live room's publisher sends and its viewers get
     Stats {
+        /// Name of the room
         id: RoomId,
         /// Print JSON
         #[arg(long)]
@@ -64,6 +69,7 @@ pub(super) enum Command {
     },
     /// Send a room's publisher away
     Kick {
+        /// Name of the room
         id: RoomId,
         /// Refuse its key for so many seconds, or any minted one where it came with such a key
         #[arg(long, default_value_t, value_parser = clap::value_parser!(u64).range(..=BAN_S_MAX))]
@@ -71,6 +77,7 @@ pub(super) enum Command {
     },
     /// Replace a room's publish key
     RotateKey {
+        /// Name of the room
         id: RoomId,
         /// Seconds for which the old key opens the room too, up to a week
         #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=OVERLAP_S_MAX))]
@@ -80,6 +87,7 @@ pub(super) enum Command {
     },
     /// Replace a room's publish key, end every key there was, and send its publisher away
     RevokeKeys {
+        /// Name of the room
         id: RoomId,
         #[command(flatten)]
         show: Show,
@@ -89,6 +97,7 @@ pub(super) enum Command {
     Restream(restream::Command),
     /// Tell where a room is watched; signed where the room asks for that
     PlayUrl {
+        /// Name of the room
         id: RoomId,
         /// Seconds until signed addresses expire [default: 3600]
         #[arg(long)]
@@ -97,6 +106,21 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+impl Command {
+    fn changes_nothing(&self) -> bool {
+        let Self::Set {
+            playback: None,
+            on_conflict: None,
+            limits,
+            ..
+        } = self
+        else {
+            return false;
+        };
+        limits.clone().change() == RoomLimitsChange::default()
+    }
 }
 
 /// How a new publish key is handed out. It is told once.
@@ -115,6 +139,10 @@ pub(super) fn run(
     config: &Config,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
+    if command.changes_nothing() {
+        let text = "nothing is to change; `isocast-node room set --help` lists what can";
+        return Err(Failure::Usage(text.to_owned()));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -123,7 +151,15 @@ pub(super) fn run(
 }
 
 async fn obey(command: Command, config: &Config, console: &mut Console<'_>) -> anyhow::Result<()> {
+    let is_new = !config.data_dir.exists();
     let folder = Folder::open(&config.data_dir)?;
+    if is_new {
+        // Most likely a node runs elsewhere, and was meant.
+        let path = std::path::absolute(&config.data_dir)?;
+        let text = "is new: no node has run on it; another one is named by --data-dir";
+        let line = format!("warning: the data folder {} {text}", path.display());
+        writeln!(console.err, "{}", one_line(&line))?;
+    }
     let token = folder.api_token(&config.api.token_file);
     for path in folder.exposed(&[token.path()]) {
         writeln!(

@@ -230,9 +230,60 @@ fn the_configuration_is_checked_shown_and_listed() {
 }
 
 #[test]
+fn what_a_node_would_not_start_with_is_a_warning() {
+    let scratch = Scratch::new();
+    scratch.write("short", b"k1 short\n");
+    scratch.write("good", b"0123456789abcdef\n");
+    let path = |name| scratch.path().join(name).display().to_string();
+    let check = |setting: &str| run(&["config", "check", "--set", setting]);
+    for (setting, warning) in [
+        (
+            format!("play.secret_file={}", path("short")),
+            "play.secret_file: ",
+        ),
+        (
+            format!("publish.secret_file={}", path("none")),
+            "publish.secret_file: ",
+        ),
+        (
+            format!("admin.token_file={}", path("none")),
+            "admin.token_file: ",
+        ),
+        (
+            format!("webhooks.secret_file={}", path("none")),
+            "webhooks.secret_file: ",
+        ),
+        (
+            format!("network.ca_file={}", path("good")),
+            "network.ca_file: ",
+        ),
+        (
+            "webhooks.url=http://10.0.0.1/".to_owned(),
+            "webhooks.url: nobody is told",
+        ),
+    ] {
+        let given = check(&setting);
+        let start = format!("configuration ok\nwarning: {warning}");
+        assert_eq!(given.code, 0, "{given:?}");
+        assert!(given.out.starts_with(&start), "{setting}: {given:?}");
+    }
+    for setting in [
+        format!("api.token_file={}", path("good")),
+        "webhooks.url=https://a.example/".to_owned(),
+    ] {
+        let given = check(&setting);
+        assert!(!given.out.contains("warning"), "{setting}: {given:?}");
+    }
+}
+
+#[test]
 fn rooms_without_a_node() {
     let scratch = Scratch::new();
     let folder = scratch.path().join("data");
+    let first = room(&folder, &["list"]);
+    assert_eq!((first.code, first.out.as_str()), (0, ""));
+    let start = format!("warning: the data folder {} is new:", folder.display());
+    assert!(first.err.starts_with(&start), "{first:?}");
     let created = json_of(&room(
         &folder,
         &[
@@ -630,7 +681,14 @@ fn a_room_is_given_limits_and_loses_them() {
             "{wrong}: {given:?}"
         );
     }
-    assert_eq!(room(&["set", "a", "--codecs", "h264,h267"]).code, 2);
+    let unknown = room(&["set", "a", "--codecs", "h264,h267"]);
+    assert_eq!(unknown.code, 2);
+    assert!(
+        unknown.err.contains("`h267` is none of h264, h265,"),
+        "{unknown:?}"
+    );
+    let nothing = room(&["set", "a"]);
+    assert_eq!((nothing.code, nothing.out.as_str()), (2, ""), "{nothing:?}");
     assert_eq!(room(&["set", "b", "--viewers-max", "1"]).code, 1);
 }
 

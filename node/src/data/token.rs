@@ -24,6 +24,12 @@ pub(crate) struct TokenFile {
 }
 
 impl TokenFile {
+    /// One that the configuration names.
+    pub(crate) fn configured(path: &Path) -> Self {
+        let (path, is_ours) = (path.to_owned(), false);
+        Self { path, is_ours }
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
