@@ -1,5 +1,8 @@
 //! RTMP connections: a publisher's messages go to ingest, a player gets what delivery serialised.
 
+mod play;
+mod publish;
+
 use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
@@ -9,21 +12,14 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
-use isocast_media::rtmp::session::status;
 use isocast_media::rtmp::{Error, Event, Limits, Session};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::time::{sleep_until, timeout};
 
 use super::Socket;
 use crate::app::App;
-use crate::delivery::{self, Credential, Outflow};
 use crate::error::Refusal;
-use crate::hub::{Delivery, Protocol, Revocation, Subscriber, Tracks};
-use crate::ingest::{self, Admission, Admitted, Import, Importer};
-use crate::metrics::TrafficLabels;
-use crate::rooms::{PublishKey, RoomId};
 use crate::stop::Departure;
-use crate::webhooks::Reason;
 
 const PROTOCOL: &str = "rtmp";
 const READ_BYTES: usize = 16 << 10;
@@ -178,229 +174,6 @@ impl Connection {
         Ok(())
     }
 
-    async fn publish(&mut self, application: &str, key: &str) -> Result<(), End> {
-        let admitted = self.admit(application, key).await;
-        let Admitted {
-            publisher,
-            stream,
-            held,
-        } = match admitted {
-            Ok(admitted) => admitted,
-            Err(Refusal::CrowdedOut) => return Err(End::Hangup), // the port counts it
-            Err(refusal) => {
-                if refusal == Refusal::KeyRefused {
-                    let now = Instant::now();
-                    self.app.key_attempts.add(self.peer.ip(), now);
-                }
-                let code = refusal.publish_status();
-                return self.refuse(&refusal, code);
-            }
-        };
-        // From here on either the hub's end ends this stream too, or it was over before.
-        if self.app.stop.is_parting() {
-            return self.refuse(&Refusal::Draining, Refusal::Draining.publish_status());
-        }
-        self.app.packager.follow(&stream);
-        self.app.restreams.follow(&stream);
-        let claim = publisher.claim().clone();
-        let revoked = publisher.revocation();
-        tracing::info!(room = %claim.room, epoch = claim.epoch, peer = %self.peer, "publishing began");
-        let told = self.app.webhooks.publishing(&claim, fingerprint(key));
-        let _session = self.app.stop.session();
-        self.session.accept_publish(Instant::now());
-        let end = self.import(Importer::new(publisher)).await;
-        drop(held);
-        told.ended(self.reason(&end, &revoked));
-        let reason = end.as_ref().err().map_or("unpublished", End::reason);
-        tracing::info!(room = %claim.room, epoch = claim.epoch, peer = %self.peer, reason, "publishing ended");
-        end
-    }
-
-    /// Why a publisher is gone, in webhooks' words.
-    fn reason(&self, end: &Result<(), End>, revoked: &Revocation) -> Reason {
-        match end {
-            Ok(()) => Reason::Ended,
-            Err(End::Hangup) => Reason::HungUp,
-            Err(_) if revoked.is_by_operator() => Reason::Kicked,
-            _ if self.app.stop.is_parting() => Reason::Stopped,
-            Err(_) if revoked.has_come() => Reason::Revoked,
-            Err(End::Broken(_) | End::Told | End::Stopped) => Reason::Error,
-        }
-    }
-
-    async fn admit(&mut self, application: &str, key: &str) -> Result<Admitted, Refusal> {
-        self.check_application(application)?;
-        if self.app.stop.is_parting() {
-            return Err(Refusal::Draining);
-        }
-        self.app.load.check_new_publisher()?;
-        let publish_keys = self.app.publish_keys.now().await;
-        let admission = Admission {
-            node_id: &self.app.node_id,
-            rooms: &*self.app.rooms,
-            known_rooms: &self.app.known_rooms,
-            publish_keys: &publish_keys,
-            registry: &self.app.registry,
-            hub: &self.app.hub,
-            limits: &self.app.config.limits,
-            bans: &self.app.bans,
-            address: self.peer.ip(),
-            keep_place: &mut || self.socket.leave_ip(),
-            awaited: self.app.stop.session(),
-        };
-        // The key may come with a query, as some encoders append one.
-        let key = key.split('?').next().unwrap_or_default();
-        ingest::admit(admission, key).await
-    }
-
-    /// Takes media until the publisher is done or has to go.
-    async fn import(&mut self, mut importer: Importer) -> Result<(), End> {
-        let revoked = importer.publisher().revocation();
-        let bytes_in = self
-            .app
-            .metrics
-            .media_bytes
-            .get_or_create_owned(&TrafficLabels {
-                protocol: PROTOCOL,
-                direction: "in",
-            });
-        loop {
-            let event = tokio::select! {
-                event = self.event() => event?,
-                () = revoked.comes() => return self.say_revoked(&revoked),
-            };
-            let Event::Media(media) = event else {
-                return Ok(()); // Unpublish: the same connection may publish again
-            };
-            bytes_in.inc_by(media.body.len() as u64);
-            let now = Instant::now();
-            let import = importer.take(media, now);
-            self.app
-                .metrics
-                .packet_processing
-                .observe(now.elapsed().as_secs_f64());
-            match import {
-                Ok(Import::Sent | Import::Empty) => {}
-                Ok(Import::Malformed) => {
-                    if self.app.metrics.refused("ingest", "malformed_media") {
-                        tracing::debug!(peer = %self.peer, "a media message is malformed and left out");
-                    }
-                }
-                Ok(Import::TooManyTracks) => {
-                    self.app.metrics.refused("ingest", "too_many_tracks");
-                }
-                Ok(Import::Revoked) => return self.say_revoked(&revoked),
-                Err(refusal) => return self.refuse(&refusal, refusal.publish_status()),
-            }
-        }
-    }
-
-    fn say_revoked(&mut self, revoked: &Revocation) -> Result<(), End> {
-        if revoked.is_by_operator() {
-            return self.refuse(&Refusal::Kicked, Refusal::Kicked.publish_status());
-        }
-        if self.app.stop.is_parting() {
-            return self.refuse(&Refusal::Draining, Refusal::Draining.publish_status());
-        }
-        self.session.refuse(
-            status::PUBLISH_BAD_NAME,
-            "Another encoder has taken the room over, its keys were revoked, or it was deleted.",
-        );
-        Err(End::Told)
-    }
-
-    async fn play(&mut self, application: &str, name: &str) -> Result<(), End> {
-        let subscriber = match self.subscribe(application, name).await {
-            Ok(subscriber) => subscriber,
-            Err(refusal) => {
-                let code = refusal.play_status();
-                return self.refuse(&refusal, code);
-            }
-        };
-        if !self.socket.leave_ip() {
-            return Err(End::Hangup); // the port counts it
-        }
-        let _session = self.app.stop.session();
-        self.session.accept_play();
-        self.flush().await?;
-        self.deliver(subscriber).await
-    }
-
-    async fn subscribe(&self, application: &str, name: &str) -> Result<Subscriber, Refusal> {
-        self.check_application(application)?;
-        if !self.app.config.rtmp.play {
-            return Err(Refusal::ProtocolOff("playing over RTMP"));
-        }
-        let (name, query) = name.split_once('?').unwrap_or((name, ""));
-        let room = RoomId::from_stream_name(name).map_err(|_| Refusal::PlaybackDenied)?;
-        let credential = Credential::from_query(query)?;
-        let stream = delivery::joinable(&self.app, &room, &credential).await?;
-        // Whatever codecs it lists, it gets the stream: many players list none and play it.
-        let tracks = match self.session.peer().multitrack {
-            true => Tracks::All,
-            false => Tracks::Default,
-        };
-        Ok(stream.subscribe(Protocol::Rtmp).with(tracks))
-    }
-
-    async fn deliver(&mut self, mut subscriber: Subscriber) -> Result<(), End> {
-        let outflow = Outflow::new(&self.app, subscriber.stream(), Protocol::Rtmp);
-        let mut skips_counted = 0;
-        let hangup = subscriber.hangup();
-        loop {
-            let delivery = tokio::select! {
-                delivery = subscriber.next() => delivery,
-                read = receive(&mut self.socket, &mut self.session) => {
-                    read?;
-                    match self.session.next_event(Instant::now()).map_err(End::Broken)? {
-                        Some(Event::Stop) => return Ok(()),
-                        _ => {
-                            self.flush().await?;
-                            continue;
-                        }
-                    }
-                }
-                () = self.departure.due() => {
-                    self.send_away()?;
-                    self.flush().await?;
-                    continue;
-                }
-                () = self.app.stop.closing() => return Err(End::Stopped),
-            };
-            match delivery {
-                Delivery::Items(items) => {
-                    let tracks = subscriber.tracks();
-                    let bytes = |item| delivery::rtmp::bytes(item, tracks);
-                    let pieces: Vec<_> = items.iter().map(bytes).collect();
-                    tokio::select! {
-                        written = self.socket.write_all_vectored(&pieces) => written?,
-                        () = self.app.stop.closing() => return Err(End::Stopped),
-                        () = hangup.cancelled() => return Err(End::Hangup),
-                    }
-                    outflow.count(pieces.iter().map(|piece| piece.len()).sum());
-                    skips_counted =
-                        self.app
-                            .count_skips(Protocol::Rtmp, &subscriber, skips_counted);
-                }
-                Delivery::Interrupted => {}
-                Delivery::Ended | Delivery::Gone => {
-                    self.session.end_play();
-                    return Err(End::Told);
-                }
-                Delivery::SentAway => {
-                    let refusal = Refusal::Overloaded;
-                    self.session
-                        .refuse(refusal.play_status(), &refusal.to_string());
-                    return Err(End::Told);
-                }
-                Delivery::TooSlow => {
-                    self.app.metrics.refused(PROTOCOL, "slow_viewer");
-                    return Err(End::Hangup);
-                }
-            }
-        }
-    }
-
     fn check_application(&self, application: &str) -> Result<(), Refusal> {
         if application == APPLICATION {
             Ok(())
@@ -447,12 +220,6 @@ impl Connection {
         };
         let _ = timeout(FAREWELL, farewell).await;
     }
-}
-
-/// What logs and webhooks show of a publish key, which may come with a query.
-fn fingerprint(key: &str) -> Option<String> {
-    let key = PublishKey::parse(key.split('?').next()?).ok()?;
-    Some(key.fingerprint())
 }
 
 /// Gives the session what has come. The bytes pass through the stack: a connection that says nothing
