@@ -69,21 +69,8 @@ pub(crate) async fn admit(admission: Admission<'_>, key: &str) -> Result<Admitte
         rooms,
         known_rooms,
     };
-    let mut room = shown.opens().await?;
-    tracing::debug!(room = %room.id, key = key.fingerprint(), "the key is right");
     let source = shown.source(address);
-    if let Some(left) = bans.left(&Banned::of(&room.id, &source), Instant::now().into_std()) {
-        return Err(Refusal::Banned {
-            left_s: left.as_secs() + 1,
-        });
-    }
-    if let Some(stream) = hub.stream(&room.id)
-        && room.on_conflict == OnConflict::Refuse
-        && outlast(&stream).await? == Outlasted::AfterAWait
-    {
-        // The room may have been deleted meanwhile, which is one way for its publisher to go.
-        room = shown.opens().await?;
-    }
+    let room = turn(&shown, &source, bans, hub).await?;
     if !keep_place() {
         return Err(Refusal::CrowdedOut);
     }
@@ -98,14 +85,8 @@ pub(crate) async fn admit(admission: Admission<'_>, key: &str) -> Result<Admitte
     publisher.introduce(source);
     stream.set_room_limits(limits.of_room(&room.limits));
     // Who changed or deleted the room since the key was checked did not find this stream to tell it.
-    match shown.opens().await {
-        Ok(newest) if newest.limits != room.limits => {
-            stream.set_room_limits(limits.of_room(&newest.limits));
-        }
-        Ok(_) => {}
-        Err(Refusal::Unavailable(_)) => {
-            tracing::warn!(room = %room.id, "its key and limits are those of a moment ago");
-        }
+    let newest = match newest(&shown, room.clone()).await {
+        Ok(newest) => newest,
         Err(refusal) => {
             drop(publisher);
             if matches!(rooms.get(&room.id).await, Ok(None)) {
@@ -113,12 +94,48 @@ pub(crate) async fn admit(admission: Admission<'_>, key: &str) -> Result<Admitte
             }
             return Err(refusal);
         }
+    };
+    if newest.limits != room.limits {
+        stream.set_room_limits(limits.of_room(&newest.limits));
     }
     Ok(Admitted {
         publisher,
         stream,
         held,
     })
+}
+
+/// The room that this key opens, once a newcomer may have it.
+async fn turn(shown: &Shown<'_>, source: &Source, bans: &Bans, hub: &Hub) -> Result<Room, Refusal> {
+    let room = shown.opens().await?;
+    tracing::debug!(room = %room.id, key = source.key_fingerprint, "the key is right");
+    if let Some(left) = bans.left(&Banned::of(&room.id, source), Instant::now().into_std()) {
+        return Err(Refusal::Banned {
+            left_s: left.as_secs() + 1,
+        });
+    }
+    let Some(stream) = hub.stream(&room.id) else {
+        return Ok(room);
+    };
+    match room.on_conflict {
+        OnConflict::Takeover => Ok(room),
+        OnConflict::Refuse => match outlast(&stream).await? {
+            Outlasted::AtOnce => Ok(room),
+            // The room may have been deleted meanwhile, which is one way for its publisher to go.
+            Outlasted::AfterAWait => shown.opens().await,
+        },
+    }
+}
+
+/// The room as it is now, as far as that can be known.
+async fn newest(shown: &Shown<'_>, known: Room) -> Result<Room, Refusal> {
+    match shown.opens().await {
+        Err(Refusal::Unavailable(_)) => {
+            tracing::warn!(room = %known.id, "its key and limits are those of a moment ago");
+            Ok(known)
+        }
+        answer => answer,
+    }
 }
 
 /// A key, and what tells whether it opens its room.
