@@ -93,54 +93,64 @@ pub(crate) fn start(
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) -> Arc<Caches> {
-    let (clusters, cluster_events) = reflected(
-        api::<LiveCluster>(client, namespace),
-        watcher::Config::default(),
-    );
-    let (rooms, room_events) = reflected(
-        api::<LiveRoom>(client, namespace),
-        watcher::Config::default(),
-    );
-    let ours = watcher::Config::default().labels(&format!("{}={}", MANAGED_BY.0, MANAGED_BY.1));
-    let (pods, pod_events) = reflected(api::<Pod>(client, namespace), ours.clone());
-    let owned = Kind::WATCHED.map(|kind| {
+    let everything = watcher::Config::default();
+    let ours = everything
+        .clone()
+        .labels(&format!("{}={}", MANAGED_BY.0, MANAGED_BY.1));
+    let (clusters, cluster_events) = reflected(api(client, namespace), everything.clone());
+    let (rooms, room_events) = reflected(api(client, namespace), everything);
+    let (pods, pod_events) = reflected(api(client, namespace), ours.clone());
+    let to = Telling {
+        triggers,
+        tasks,
+        stop,
+    };
+    let objects = Kind::WATCHED.map(|kind| {
         let resource = kind.api_resource();
         let api = match namespace {
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
             None => Api::all_with(client.clone(), &resource),
         };
-        let (writer_store, events) = reflected_as(api, ours.clone(), resource);
-        (kind, writer_store, events)
+        let (store, events) = reflected_as(api, ours.clone(), resource);
+        to.owners_of_objects(store.clone(), events);
+        (kind, store)
     });
-    let mut objects = Vec::new();
-    for (kind, store, events) in owned {
-        objects.push((kind, store.clone()));
-        let clusters = triggers.clusters.clone();
-        tasks.spawn(run(
-            store,
-            events,
-            stop.clone(),
-            async move |object: Told<DynamicObject>| {
-                for owner in owners(&object.0) {
-                    let _ = clusters.send(owner).await;
-                }
-            },
-        ));
-    }
     let caches = Arc::new(Caches {
         clusters,
         rooms,
         pods,
-        objects,
+        objects: objects.into(),
     });
+    to.rooms_of_clusters(&caches, cluster_events);
+    to.rivals_of_rooms(&caches, room_events);
+    to.clusters_of_pods(&caches, pod_events);
+    caches
+}
 
-    let to = triggers.clone();
-    let (rooms_too, mut seen) = (Arc::clone(&caches), HashMap::new());
-    tasks.spawn(run(
-        caches.clusters.clone(),
-        cluster_events,
-        stop.clone(),
-        async move |Told(cluster, is_gone): Told<LiveCluster>| {
+/// Tells who has to be looked at, by what each watch says.
+struct Telling<'a> {
+    triggers: &'a Triggers,
+    tasks: &'a TaskTracker,
+    stop: &'a CancellationToken,
+}
+
+impl Telling<'_> {
+    fn owners_of_objects(&self, store: Store<DynamicObject>, events: impl Events<DynamicObject>) {
+        let clusters = self.triggers.clusters.clone();
+        let tell = async move |Told(object, _): Told<DynamicObject>| {
+            for owner in owners(&object) {
+                let _ = clusters.send(owner).await;
+            }
+        };
+        self.tasks
+            .spawn(run(store, events, self.stop.clone(), tell));
+    }
+
+    /// A LiveCluster itself, and its rooms where they need to know.
+    fn rooms_of_clusters(&self, caches: &Arc<Caches>, events: impl Events<LiveCluster>) {
+        let (to, all) = (self.triggers.clone(), Arc::clone(caches));
+        let mut seen = HashMap::new();
+        let tell = async move |Told(cluster, is_gone): Told<LiveCluster>| {
             let key = ObjectRef::from_obj(&*cluster);
             let of_use = of_use(&cluster, is_gone);
             let before = if is_gone {
@@ -150,40 +160,48 @@ pub(crate) fn start(
             };
             let _ = to.clusters.send(key.clone()).await;
             if before != Some(of_use) {
-                for room in rooms_too.rooms.state_filter(|room| is_of(room, &key)) {
+                for room in all.rooms.state_filter(|room| is_of(room, &key)) {
                     let _ = to.rooms.send(ObjectRef::from_obj(&*room)).await;
                 }
             }
-        },
-    ));
-    let (to, all) = (triggers.rooms.clone(), Arc::clone(&caches));
-    tasks.spawn(run(
-        caches.rooms.clone(),
-        room_events,
-        stop.clone(),
-        async move |Told(room, _): Told<LiveRoom>| {
-            // Whoever wants the same id may have it, or lose it, now.
+        };
+        let store = caches.clusters.clone();
+        self.tasks
+            .spawn(run(store, events, self.stop.clone(), tell));
+    }
+
+    /// A LiveRoom itself, and whoever wants the same id: it may have that, or lose it, now.
+    fn rivals_of_rooms(&self, caches: &Arc<Caches>, events: impl Events<LiveRoom>) {
+        let (to, all) = (self.triggers.rooms.clone(), Arc::clone(caches));
+        let tell = async move |Told(room, _): Told<LiveRoom>| {
             for rival in all.rooms.state_filter(|other| are_rivals(other, &room)) {
                 let _ = to.send(ObjectRef::from_obj(&*rival)).await;
             }
             let _ = to.send(ObjectRef::from_obj(&*room)).await;
-        },
-    ));
-    let to = triggers.clusters.clone();
-    tasks.spawn(run(
-        caches.pods.clone(),
-        pod_events,
-        stop.clone(),
-        async move |Told(pod, _): Told<Pod>| {
+        };
+        let store = caches.rooms.clone();
+        self.tasks
+            .spawn(run(store, events, self.stop.clone(), tell));
+    }
+
+    fn clusters_of_pods(&self, caches: &Arc<Caches>, events: impl Events<Pod>) {
+        let to = self.triggers.clusters.clone();
+        let tell = async move |Told(pod, _): Told<Pod>| {
             if let Some(name) = pod.labels().get(CLUSTER_LABEL) {
-                let _ = to
-                    .send(ObjectRef::new(name).within(&pod.namespace().unwrap_or_default()))
-                    .await;
+                let namespace = pod.namespace().unwrap_or_default();
+                let _ = to.send(ObjectRef::new(name).within(&namespace)).await;
             }
-        },
-    ));
-    caches
+        };
+        let store = caches.pods.clone();
+        self.tasks
+            .spawn(run(store, events, self.stop.clone(), tell));
+    }
 }
+
+/// What a watch says.
+trait Events<K>: Stream<Item = watcher::Result<Event<K>>> + Send + 'static {}
+
+impl<K, S: Stream<Item = watcher::Result<Event<K>>> + Send + 'static> Events<K> for S {}
 
 /// An object that is new, changed or (true) gone.
 struct Told<K>(Arc<K>, bool);
@@ -192,7 +210,7 @@ struct Told<K>(Arc<K>, bool);
 /// whoever is told would look at what was.
 async fn run<K>(
     store: Store<K>,
-    events: impl Stream<Item = watcher::Result<Event<K>>>,
+    events: impl Events<K>,
     stop: CancellationToken,
     mut tell: impl AsyncFnMut(Told<K>),
 ) where
@@ -223,10 +241,7 @@ async fn run<K>(
     }
 }
 
-fn reflected<K>(
-    api: Api<K>,
-    config: watcher::Config,
-) -> (Store<K>, impl Stream<Item = watcher::Result<Event<K>>>)
+fn reflected<K>(api: Api<K>, config: watcher::Config) -> (Store<K>, impl Events<K>)
 where
     K: Resource<DynamicType = ()>
         + Clone
@@ -248,10 +263,7 @@ fn reflected_as(
     api: Api<DynamicObject>,
     config: watcher::Config,
     resource: kube::core::ApiResource,
-) -> (
-    Store<DynamicObject>,
-    impl Stream<Item = watcher::Result<Event<DynamicObject>>>,
-) {
+) -> (Store<DynamicObject>, impl Events<DynamicObject>) {
     let writer = kube::runtime::reflector::store::Writer::new(resource);
     let reader = writer.as_reader();
     let events = watch(api, config)
