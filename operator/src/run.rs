@@ -218,29 +218,8 @@ impl Operator {
             () = stop.cancelled() => {}
         }
         let events = Events::new(self.client.clone(), self.settings.identity.clone());
-        let of_clusters = Arc::new(cluster::Ctx {
-            client: self.client.clone(),
-            home: Home {
-                namespace: self.settings.lease_namespace.clone(),
-            },
-            caches: Arc::clone(&caches),
-            watches: Arc::clone(&watches),
-            poller: Arc::clone(&poller),
-            events: events.clone(),
-            backoff: Backoff::default(),
-            metrics: Arc::clone(&self.metrics),
-        });
-        let of_rooms = Arc::new(room::Ctx {
-            client: self.client.clone(),
-            rooms: caches.rooms.clone(),
-            clusters: caches.clusters.clone(),
-            watches: Arc::clone(&watches),
-            poller: Arc::clone(&poller),
-            events,
-            metrics: Arc::clone(&self.metrics),
-            backoff: Backoff::default(),
-            puts: room::Puts::default(),
-        });
+        let of_clusters = self.of_clusters(&caches, &watches, &poller, &events);
+        let of_rooms = self.of_rooms(&caches, &watches, &poller, &events);
         let clusters = applier(
             |object, ctx| Box::pin(cluster::reconcile(object, ctx)),
             cluster::again,
@@ -265,6 +244,47 @@ impl Operator {
         poller.close().await;
         tasks.close();
         tasks.wait().await;
+    }
+
+    fn of_clusters(
+        &self,
+        caches: &Arc<Caches>,
+        watches: &Arc<Watches>,
+        poller: &Arc<Poller>,
+        events: &Events,
+    ) -> Arc<cluster::Ctx> {
+        Arc::new(cluster::Ctx {
+            client: self.client.clone(),
+            home: Home {
+                namespace: self.settings.lease_namespace.clone(),
+            },
+            caches: Arc::clone(caches),
+            watches: Arc::clone(watches),
+            poller: Arc::clone(poller),
+            events: events.clone(),
+            backoff: Backoff::default(),
+            metrics: Arc::clone(&self.metrics),
+        })
+    }
+
+    fn of_rooms(
+        &self,
+        caches: &Caches,
+        watches: &Arc<Watches>,
+        poller: &Arc<Poller>,
+        events: &Events,
+    ) -> Arc<room::Ctx> {
+        Arc::new(room::Ctx {
+            client: self.client.clone(),
+            rooms: caches.rooms.clone(),
+            clusters: caches.clusters.clone(),
+            watches: Arc::clone(watches),
+            poller: Arc::clone(poller),
+            events: events.clone(),
+            metrics: Arc::clone(&self.metrics),
+            backoff: Backoff::default(),
+            puts: room::Puts::default(),
+        })
     }
 }
 

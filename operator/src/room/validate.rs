@@ -132,25 +132,15 @@ fn accepted(
 }
 
 fn key(room: &LiveRoom, id: &RoomId, found: Option<&Secret>) -> Result<Key, Problem> {
+    let source = KeySource::of(room);
     let KeySource {
-        secret,
-        data_key,
-        is_generated,
-    } = KeySource::of(room);
-    let remedy = if is_generated {
-        format!("delete Secret {secret} and a new key is made")
-    } else {
-        format!("set data key {data_key} of Secret {secret} to room_{id}_key_<letters and digits>")
-    };
-    // It may be somebody else's Secret that is named.
-    let choice = if is_generated {
-        remedy.clone()
-    } else {
-        format!("name the right one in spec.publish.keySecretRef, or {remedy}")
-    };
+        secret, data_key, ..
+    } = &source;
     let Some(found) = found else {
-        if is_generated {
-            return Ok(Key::ToMake { secret });
+        if source.is_generated {
+            return Ok(Key::ToMake {
+                secret: source.secret,
+            });
         }
         return problem(
             "SecretNotFound",
@@ -159,7 +149,7 @@ fn key(room: &LiveRoom, id: &RoomId, found: Option<&Secret>) -> Result<Key, Prob
             ),
         );
     };
-    if is_generated && !is_owned(found, room) {
+    if source.is_generated && !is_owned(found, room) {
         return problem(
             "SecretNotOwned",
             format!(
@@ -167,37 +157,75 @@ fn key(room: &LiveRoom, id: &RoomId, found: Option<&Secret>) -> Result<Key, Prob
             ),
         );
     }
-    let data = found.data.as_ref();
-    let Some(ByteString(bytes)) = data.and_then(|data| data.get(&data_key)) else {
-        return problem(
-            "SecretKeyMissing",
-            format!("Secret {secret} has no data key {data_key}: {choice}"),
-        );
-    };
-    let text = std::str::from_utf8(bytes).unwrap_or_default();
-    // Editors and shells end a file with a newline.
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    let Ok(key) = PublishKey::parse(text) else {
-        return problem(
-            "KeyMalformed",
-            format!("what Secret {secret} holds under {data_key} is no stream key: {remedy}"),
-        );
-    };
-    if key.room() != id {
-        return problem(
-            "KeyOfAnotherRoom",
-            format!("the stream key in Secret {secret} is of another room, not of {id}: {choice}"),
-        );
+    Ok(Key::Found {
+        key: source.key_in(found, id)?,
+        secret: source.secret,
+    })
+}
+
+impl KeySource {
+    fn key_in(&self, found: &Secret, id: &RoomId) -> Result<PublishKey, Problem> {
+        let (secret, data_key) = (&self.secret, &self.data_key);
+        let data = found.data.as_ref();
+        let Some(ByteString(bytes)) = data.and_then(|data| data.get(data_key)) else {
+            let choice = self.choice(id);
+            return problem(
+                "SecretKeyMissing",
+                format!("Secret {secret} has no data key {data_key}: {choice}"),
+            );
+        };
+        let text = std::str::from_utf8(bytes).unwrap_or_default();
+        // Editors and shells end a file with a newline.
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        let Ok(key) = PublishKey::parse(text) else {
+            let remedy = self.remedy(id);
+            return problem(
+                "KeyMalformed",
+                format!("what Secret {secret} holds under {data_key} is no stream key: {remedy}"),
+            );
+        };
+        if key.room() != id {
+            let choice = self.choice(id);
+            return problem(
+                "KeyOfAnotherRoom",
+                format!(
+                    "the stream key in Secret {secret} is of another room, not of {id}: {choice}"
+                ),
+            );
+        }
+        if key.is_too_short() {
+            let remedy = self.remedy(id);
+            return problem(
+                "KeyTooShort",
+                format!(
+                    "the part of the stream key in Secret {secret} after _key_ has fewer than {SECRET_CHARS_MIN} characters and could be guessed: {remedy}"
+                ),
+            );
+        }
+        Ok(key)
     }
-    if key.is_too_short() {
-        return problem(
-            "KeyTooShort",
-            format!(
-                "the part of the stream key in Secret {secret} after _key_ has fewer than {SECRET_CHARS_MIN} characters and could be guessed: {remedy}"
+
+    /// What to do about a Secret that is the right one.
+    fn remedy(&self, id: &RoomId) -> String {
+        let (secret, data_key) = (&self.secret, &self.data_key);
+        match self.is_generated {
+            true => format!("delete Secret {secret} and a new key is made"),
+            false => format!(
+                "set data key {data_key} of Secret {secret} to room_{id}_key_<letters and digits>"
             ),
-        );
+        }
     }
-    Ok(Key::Found { secret, key })
+
+    /// The same where it may be somebody else's Secret that is named.
+    fn choice(&self, id: &RoomId) -> String {
+        let remedy = self.remedy(id);
+        match self.is_generated {
+            true => remedy,
+            false => {
+                format!("name the right one in spec.publish.keySecretRef, or {remedy}")
+            }
+        }
+    }
 }
 
 /// A Secret that is broken or gone takes no key away: an encoder that has the former one goes on.
