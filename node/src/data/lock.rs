@@ -6,7 +6,8 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Folder, KeyringFile, NODE, SECRET, Secret, TokenFile, private, random};
+use super::folder::{NODE, SECRET};
+use super::{Error, Folder, KeyringFile, Secret, TokenFile, private, random};
 
 /// The right to write in a data folder. Dropping it takes `node.json` away and frees the folder;
 /// the kernel frees it too when the process dies.
