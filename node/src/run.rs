@@ -1,8 +1,8 @@
 //! The life of a node: open the data folder, bind, serve, hear the signal, drain, end.
 
-mod assemble;
+pub(crate) mod assemble;
 mod listeners;
-mod opened;
+pub(crate) mod opened;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,17 +10,13 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-pub(crate) use assemble::dialler;
-#[cfg(test)]
-pub(crate) use assemble::hub_limits;
-
 use crate::app::App;
 use crate::config::{Config, Loaded};
 use crate::load;
 use crate::log;
 use crate::metrics::Metrics;
 use crate::tls::Reloader;
-use assemble::{Parts, assemble};
+use assemble::{Parts, assemble, dialler};
 use listeners::Listeners;
 use opened::Opened;
 

@@ -8,26 +8,18 @@ use isocast_media::UnixMs;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::config::Config;
 use crate::data::scratch::Scratch;
-use crate::data::{Folder, Reread, Secret, Token};
+use crate::data::{Folder, NodeFile, Reread, Secret, Token};
 use crate::edge::{Caps, Port, Speaks};
-use crate::hub::Hub;
-use crate::ingest::Bans;
 use crate::metrics::Metrics;
-use crate::outbound;
-use crate::packager::Packager;
-use crate::registry;
-use crate::restream::{self, Restreams};
+use crate::rooms::failing::Failing;
 use crate::rooms::memory::Memory;
-use crate::rooms::{self, NewRoom, OnConflict, Playback, PublishKey, RoomId, RoomLimits, Rooms};
-use crate::run;
-use crate::stop::Stop;
-use crate::thumbnail::Thumbnails;
-use crate::webhooks::Webhooks;
+use crate::rooms::{NewRoom, OnConflict, Playback, PublishKey, RoomId, RoomLimits, Rooms};
+use crate::run::assemble::{Parts, assemble, dialler};
+use crate::run::opened::Secrets;
 
 mod admin;
 mod limits;
@@ -46,7 +38,6 @@ pub(crate) struct Node {
     pub(crate) app: Arc<App>,
     pub(crate) address: SocketAddr,
     internal: SocketAddr,
-    pub(crate) tasks: TaskTracker,
     scratch: Scratch,
 }
 
@@ -55,7 +46,7 @@ impl Node {
         Self::with(Config::default(), Arc::new(Memory::new())).await
     }
 
-    pub(crate) async fn with(config: Config, rooms: Arc<dyn Rooms>) -> Self {
+    pub(crate) async fn with(mut config: Config, rooms: Arc<dyn Rooms>) -> Self {
         for (id, playback) in [("open", Playback::Public), ("shut", Playback::Private)] {
             let room = NewRoom {
                 id: RoomId::parse(id).unwrap(),
@@ -75,50 +66,33 @@ impl Node {
         };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let internal_listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let tasks = TaskTracker::new();
-        let metrics = Metrics::new();
-        let dialler = run::dialler(&config, &metrics).unwrap();
-        let restreams = Restreams::new(
-            Arc::clone(&rooms),
-            Arc::clone(&dialler),
-            restream::Allowed::new(&config.restream.allow_hosts),
-            &metrics,
-            Stop::default(),
-            tasks.clone(),
-        );
-        let stop = Stop::default();
-        let app = Arc::new(App {
-            node_id: "node-1".into(),
-            known_rooms: rooms::Cache::new(Arc::clone(&rooms)),
-            rooms,
-            registry: Arc::new(registry::Memory::default()),
-            hub: Arc::new(Hub::new(run::hub_limits(&config))),
-            bans: Bans::default(),
-            packager: Packager::new(config.hls.clone(), tasks.clone()),
-            thumbnails: Thumbnails::new(
-                config.thumbnail.clone(),
-                tasks.clone(),
-                stop.closing_token(),
-            ),
-            metrics,
-            outbound: outbound::Http::new(dialler),
-            load: crate::load::Load::default(),
-            key_attempts: crate::edge::Buckets::new(0),
-            webhooks: Webhooks::default(),
-            restreams,
+        let at = NodeFile {
+            pid: std::process::id(),
+            rtmp: "0.0.0.0:1935".parse().unwrap(),
+            http: listener.local_addr().unwrap(),
+            internal: internal_listener.local_addr().unwrap(),
+            rtmps: None,
+            https: None,
+        };
+        let secrets = Secrets {
             api_token: token("api", TOKEN),
             admin_token: token("admin", ADMIN_TOKEN),
-            key_set: None,
             play_keys: Reread::open(|| Ok(play_keys())).unwrap(),
             publish_keys: Reread::open(|| Ok(play_keys())).unwrap(),
-            rtmp_address: "0.0.0.0:1935".parse().unwrap(),
-            http_address: listener.local_addr().unwrap(),
-            stop,
-            tasks: tasks.clone(),
+            key_set: None,
+            webhooks: None,
+        };
+        config.node.id = "node-1".into();
+        let metrics = Metrics::new();
+        let parts = Parts {
+            secrets,
+            rooms,
+            dialler: dialler(&config, &metrics).unwrap(),
+            metrics,
             config,
-        });
+        };
+        let app = assemble(parts, &at);
         let serve = |listener: TcpListener, router, is_public| {
-            let address = listener.local_addr().unwrap();
             let http = &app.config.http;
             let caps = Caps::new(http.connections_max, http.connections_per_ip_max);
             let port = Port {
@@ -128,15 +102,13 @@ impl Node {
                 tls: None,
             };
             port.open(&app, listener);
-            address
         };
-        let address = serve(listener, public(Arc::clone(&app)), true);
-        let internal = serve(internal_listener, internal(Arc::clone(&app)), false);
+        serve(listener, public(Arc::clone(&app)), true);
+        serve(internal_listener, internal(Arc::clone(&app)), false);
         Self {
             app,
-            address,
-            internal,
-            tasks,
+            address: at.http,
+            internal: at.internal,
             scratch,
         }
     }
@@ -546,7 +518,7 @@ async fn requests_and_refusals_are_counted_under_routes_never_under_the_callers_
 
 #[tokio::test]
 async fn without_its_store_the_node_asks_for_patience() {
-    let node = Node::with(Config::default(), Arc::new(rooms::failing::Failing)).await;
+    let node = Node::with(Config::default(), Arc::new(Failing)).await;
     for line in [
         "GET /hls/room_open/index.m3u8",
         "GET /flv/room_open.flv",
@@ -604,8 +576,8 @@ async fn a_websocket_counts_as_a_connection_until_it_closes_and_a_shutdown_waits
     );
     node.app.stop.close();
     node.app.stop.close_listeners();
-    node.tasks.close();
-    let mut waits = std::pin::pin!(node.tasks.wait());
+    node.app.tasks.close();
+    let mut waits = std::pin::pin!(node.app.tasks.wait());
     assert!(futures_util::poll!(&mut waits).is_pending());
     viewer.read_to_end(&mut seen).await.unwrap_or_default();
     assert!(
@@ -646,7 +618,7 @@ async fn what_is_switched_off_is_refused_and_not_offered() {
 
 /// The public room goes live with one audio frame.
 pub(crate) fn publish(node: &Node) -> (crate::hub::Publisher, Arc<crate::hub::Stream>) {
-    let claim = registry::Claim {
+    let claim = crate::registry::Claim {
         room: RoomId::parse("open").unwrap(),
         node: "node-1".into(),
         epoch: 1,

@@ -282,7 +282,7 @@ async fn a_half_handshake_ends_when_the_node_does() {
     secured
         .wait_for_metric("isocast_connections{protocol=\"https\"} 1")
         .await;
-    let (app, tasks) = (&secured.node.app, &secured.node.tasks);
+    let (app, tasks) = (&secured.node.app, &secured.node.app.tasks);
     app.stop.close();
     app.stop.close_listeners();
     tasks.close();

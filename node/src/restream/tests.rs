@@ -21,7 +21,7 @@ use crate::outbound::{Rules, Trust};
 use crate::registry::Claim;
 use crate::rooms::memory::Memory;
 use crate::rooms::{NewRoom, OnConflict, Playback};
-use crate::run;
+use crate::run::assemble::hub_limits;
 
 const KEY: &str = "the-key-there";
 
@@ -136,7 +136,7 @@ impl World {
             Stop::default(),
             TaskTracker::new(),
         );
-        let hub = Hub::new(run::hub_limits(&Config::default()));
+        let hub = Hub::new(hub_limits(&Config::default()));
         let claim = Claim {
             room,
             node: "n".into(),

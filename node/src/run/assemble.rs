@@ -23,7 +23,7 @@ use crate::thumbnail::Thumbnails;
 use crate::webhooks::{HttpCarrier, Webhooks};
 
 /// What is made of the configuration before anything is bound.
-pub(super) struct Parts {
+pub(crate) struct Parts {
     pub config: Config,
     pub secrets: Secrets,
     pub rooms: Arc<dyn Rooms>,
@@ -32,7 +32,7 @@ pub(super) struct Parts {
 }
 
 /// What all connections share; the node listens at these addresses.
-pub(super) fn assemble(parts: Parts, at: &NodeFile) -> Arc<App> {
+pub(crate) fn assemble(parts: Parts, at: &NodeFile) -> Arc<App> {
     let Parts {
         config,
         secrets,

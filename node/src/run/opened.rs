@@ -19,7 +19,7 @@ pub(super) struct Opened {
     pub secrets: Secrets,
 }
 
-pub(super) struct Secrets {
+pub(crate) struct Secrets {
     pub api_token: Token,
     pub admin_token: Token,
     pub play_keys: Reread<Keyring>,

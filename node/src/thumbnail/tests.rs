@@ -7,7 +7,7 @@ use super::*;
 use crate::data::scratch::Scratch;
 use crate::hub::{Hub, Publisher};
 use crate::registry::Claim;
-use crate::run::hub_limits;
+use crate::run::assemble::hub_limits;
 
 /// A hub with a live room, and a program that is run in ffmpeg's place.
 struct Stage {

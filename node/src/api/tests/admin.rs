@@ -185,7 +185,7 @@ async fn a_node_says_what_it_is() {
     };
     assert_eq!(is, expected);
 
-    let node = Node::with(Config::default(), Arc::new(rooms::failing::Failing)).await;
+    let node = Node::with(Config::default(), Arc::new(Failing)).await;
     for line in [
         "GET /admin/v1/node",
         "GET /admin/v1/watch",
