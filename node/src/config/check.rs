@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use clap::ValueEnum;
 use isocast_admin::CodecName;
 
-use super::schema::{Format, Key, Kind};
+use super::schema::{Format, Kind};
 use super::written::Written;
 use super::{Config, Error, EventKind, HttpUrl, Mistakes, Network, Place};
 
@@ -146,15 +146,6 @@ pub(super) fn allowed(kind: &Kind) -> String {
     }
 }
 
-/// Long mistakes are cut, so that the line stays readable.
-pub(super) fn short(text: &str) -> String {
-    const CHARS_MAX: usize = 64;
-    match text.char_indices().nth(CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
 /// What only several keys together can get wrong. The one that was set is blamed.
 pub(super) fn together(config: &Config, origins: &BTreeMap<String, Place>) -> Result<(), Mistakes> {
     let conflicts = [drain(config), proxies(config), tls(config), auth(config)];
@@ -257,49 +248,6 @@ fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() != 0 && a.port() == b.port() && same_host
 }
 
-/// What is wrong with a key that does not exist: the nearest one that does, if one is near.
-pub(super) fn unknown(path: &str, keys: &[Key]) -> String {
-    match nearest(path, keys) {
-        Some(key) => format!("unknown key; did you mean {}?", key.path),
-        None => "unknown key; `isocast-node config table` lists all keys".to_owned(),
-    }
-}
-
-/// The key with the fewest edits: among those with the same last part (the wrong section was
-/// named), else up to a third of its length.
-pub(super) fn nearest<'k>(path: &str, keys: &'k [Key]) -> Option<&'k Key> {
-    let path = short(path);
-    let same_leaf = |key: &&Key| leaf(&key.path) == leaf(&path);
-    let near = |key: &&Key| edits(&path, &key.path) <= key.path.len() / 3;
-    let fewest = |key: &&Key| edits(&path, &key.path);
-    let wrong_section = keys.iter().filter(same_leaf).min_by_key(fewest);
-    wrong_section.or_else(|| keys.iter().filter(near).min_by_key(fewest))
-}
-
-fn leaf(path: &str) -> &str {
-    path.rsplit('.').next().unwrap_or_default()
-}
-
-/// Levenshtein's distance, one row at a time.
-fn edits(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (done, c) in from.chars().enumerate() {
-        let mut above_left = done;
-        let mut left = done + 1;
-        for (cell, d) in row.iter_mut().skip(1).zip(&to) {
-            let replaced = above_left + usize::from(c != *d);
-            above_left = *cell;
-            left = replaced.min(above_left + 1).min(left + 1);
-            *cell = left;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = done + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -341,20 +289,6 @@ mod tests {
             ("https://live.example\n", false),
         ] {
             assert_eq!(is_address(&["http", "https"], text), expected, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn edits_are_counted() {
-        for (from, to, expected) in [
-            ("", "", 0),
-            ("a", "", 1),
-            ("", "ab", 2),
-            ("kitten", "sitting", 3),
-            ("abc", "abc", 0),
-            ("ab", "ba", 2),
-        ] {
-            assert_eq!(edits(from, to), expected, "{from} {to}");
         }
     }
 }

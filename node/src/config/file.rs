@@ -11,7 +11,7 @@ use super::check;
 use super::layers::Setting;
 use super::schema::Key;
 use super::written::Written;
-use super::{Error, Place};
+use super::{Error, Place, spelling};
 
 /// A configuration file is a few kilobytes; a bigger one is some other file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -111,7 +111,7 @@ impl<'k> Document<'_, 'k> {
         value: &Spanned<DeValue<'_>>,
     ) -> Result<Setting<'k>, Error> {
         let Some(key) = self.keys.iter().find(|key| key.path == path) else {
-            return Err(self.wrong(name.span(), path, check::unknown(path, self.keys)));
+            return Err(self.wrong(name.span(), path, spelling::unknown(path, self.keys)));
         };
         let value =
             check::value(&key.kind, &Written::from(value.get_ref())).map_err(|mistake| {
@@ -141,7 +141,7 @@ impl<'k> Document<'_, 'k> {
     }
 
     fn wrong(&self, span: Range<usize>, key: &str, message: String) -> Error {
-        Error::new(self.place(span.start), Some(&check::short(key)), message)
+        Error::new(self.place(span.start), Some(&spelling::short(key)), message)
     }
 
     fn place(&self, at: usize) -> Place {
@@ -187,13 +187,13 @@ fn key_at(text: &str, at: usize) -> Option<String> {
             .next()?
             .trim()
             .to_owned();
-        Some(check::short(&name)).filter(|name| !name.is_empty())
+        Some(spelling::short(&name)).filter(|name| !name.is_empty())
     };
     if let Some(section) = header(line) {
         return Some(section);
     }
     let key = line.split('=').next()?.trim();
-    let key = check::short(key);
+    let key = spelling::short(key);
     if key.is_empty() {
         return None;
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::check;
 use super::schema::{Key, PREFIX};
 use super::written::Written;
-use super::{Error, Mistakes, Place, Sources, file};
+use super::{Error, Mistakes, Place, Sources, file, spelling};
 
 /// One key set by one layer, already checked by itself.
 #[derive(Clone, Debug)]
@@ -117,7 +117,7 @@ fn environment_name(sources: &Sources) -> Result<Option<String>, Error> {
     if name.is_empty() || !name.bytes().all(is_word) {
         return wrong(format!(
             "{:?} does not fit, it takes A-Z, a-z, 0-9, `_` and `-`",
-            check::short(&name)
+            spelling::short(&name)
         ));
     }
     if ["default", "local"].contains(&&*name) {
@@ -151,12 +151,12 @@ fn by_variable<'k>(
     value: &OsStr,
     keys: &'k [Key],
 ) -> Result<Setting<'k>, Error> {
-    let place = Place::Environment(check::short(name));
+    let place = Place::Environment(spelling::short(name));
     let Some(key) = keys.iter().find(|key| key.variable() == name) else {
         let path = rest.replace("__", ".").to_lowercase();
-        let message = match check::nearest(&path, keys) {
+        let message = match spelling::nearest(&path, keys) {
             Some(key) => format!("unknown key; did you mean {}?", key.variable()),
-            None => check::unknown(&path, &[]),
+            None => spelling::unknown(&path, &[]),
         };
         return Err(Error::new(place, None, message));
     };
@@ -195,13 +195,13 @@ fn flags<'k>(sources: &Sources, keys: &'k [Key]) -> Vec<Result<Setting<'k>, Erro
 
 fn by_set<'k>(text: &str, keys: &'k [Key]) -> Result<Setting<'k>, Error> {
     let Some((path, value)) = text.split_once('=') else {
-        let place = Place::Flag(format!("--set {}", check::short(text)));
+        let place = Place::Flag(format!("--set {}", spelling::short(text)));
         return Err(Error::new(place, None, "write it as section.key=value"));
     };
-    let place = Place::Flag(format!("--set {}", check::short(path)));
+    let place = Place::Flag(format!("--set {}", spelling::short(path)));
     match keys.iter().find(|key| key.path == path) {
         Some(key) => plain(key, value, place),
-        None => Err(Error::new(place, None, check::unknown(path, keys))),
+        None => Err(Error::new(place, None, spelling::unknown(path, keys))),
     }
 }
 

@@ -22,6 +22,7 @@ mod layers;
 mod network;
 mod schema;
 mod settings;
+mod spelling;
 mod table;
 mod written;
 

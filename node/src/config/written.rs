@@ -5,8 +5,8 @@ use std::fmt;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::check::short;
 use super::schema::Kind;
+use super::spelling::short;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Written {
