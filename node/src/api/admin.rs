@@ -12,8 +12,8 @@ use super::auth::Admin;
 use super::body::unreadable;
 use super::rooms::{apply, refusal, room_id};
 use crate::app::App;
+use crate::clock::unix_now;
 use crate::error::Refusal;
-use crate::hub::unix_now;
 use crate::rooms::{NewRoom, RoomId};
 
 /// `GET /admin/v1/node`

@@ -10,8 +10,8 @@ use isocast_access::{Action, Denied, Expected, Grant};
 
 use super::rates;
 use crate::app::App;
+use crate::clock::unix_now;
 use crate::error::Refusal;
-use crate::hub::unix_now;
 use crate::rooms::RoomId;
 
 /// Proof that the caller may do what `N` needs, with the room that the path names.

@@ -15,8 +15,8 @@ use super::auth::{Authorized, RoomsRead, RoomsWrite};
 use super::body::{unreadable, without_values};
 use super::wire;
 use crate::app::App;
+use crate::clock::unix_now;
 use crate::error::Refusal;
-use crate::hub::unix_now;
 use crate::rooms::{self, LIST_MAX, Put, RoomId};
 
 pub(super) async fn create(

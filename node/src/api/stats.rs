@@ -12,8 +12,9 @@ use super::live::{Audio, Video};
 use super::rooms::room_id;
 use super::wire;
 use crate::app::App;
+use crate::clock::unix_now;
 use crate::error::Refusal;
-use crate::hub::{self, Described, Headers, Protocol, Quality, Stream, Tracks, unix_now};
+use crate::hub::{self, Described, Headers, Protocol, Quality, Stream, Tracks};
 
 /// `GET /api/v1/rooms/<id>/stats`
 pub(super) async fn get(

@@ -15,9 +15,9 @@ use super::auth::{Authorized, RoomsPublish, RoomsRead};
 use super::rooms::{refusal, room_id};
 use super::wire;
 use crate::app::{App, Local};
+use crate::clock::unix_now;
 use crate::config::Config;
 use crate::error::Refusal;
-use crate::hub::unix_now;
 use crate::rooms::{Playback, RoomId};
 
 /// How long an address is good where nobody says.

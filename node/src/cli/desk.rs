@@ -1,6 +1,6 @@
 //! Where room commands are dealt with: by the running node, or on the store when none runs.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use isocast_media::UnixMs;
@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::client::Client;
 use crate::api::restreams::{PutRestreams, Restream};
 use crate::api::wire::{ChangeRoom, CreateRoom, CreatedRoom, Kick, PlayUrls, Room, Stats};
+use crate::clock::unix_now;
 use crate::data::{Folder, Lock, TokenFile};
 use crate::rooms::{KeyHasher, LIST_MAX, PublishKey, RoomId, Rooms, Sqlite};
 
@@ -51,7 +52,7 @@ impl Desk {
     pub(super) async fn create(&self, request: CreateRoom) -> anyhow::Result<CreatedRoom> {
         match self {
             Self::Store { rooms, .. } => {
-                let (room, stream_key) = rooms.create(request.at(now())).await?;
+                let (room, stream_key) = rooms.create(request.at(unix_now())).await?;
                 Ok(CreatedRoom {
                     room: room.into(),
                     stream_key,
@@ -121,7 +122,7 @@ impl Desk {
         match self {
             Self::Store { rooms, .. } => {
                 let overlap_ms = i64::try_from(overlap_s * 1000)?;
-                let until = Some(UnixMs(now().0 + overlap_ms)).filter(|_| overlap_ms > 0);
+                let until = Some(UnixMs(unix_now().0 + overlap_ms)).filter(|_| overlap_ms > 0);
                 Ok(rooms.rotate_key(id, until).await?)
             }
             Self::Node(client) => client.rotate_key(id, overlap_s).await,
@@ -203,11 +204,4 @@ impl Desk {
 struct Page {
     rooms: Vec<Room>,
     is_last: bool,
-}
-
-fn now() -> UnixMs {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    UnixMs(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

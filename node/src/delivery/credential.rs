@@ -7,8 +7,8 @@ use axum::http::request::Parts;
 use isocast_access::{Denied, Pass};
 
 use crate::app::App;
+use crate::clock::unix_now;
 use crate::error::Refusal;
-use crate::hub::unix_now;
 use crate::rooms::RoomId;
 
 /// The pass of a signed address, or nothing, as most have.

@@ -24,7 +24,7 @@ pub(crate) use headers::{Described, Headers, Tracks};
 pub(crate) use meter::{Quality, TrackQuality};
 pub(crate) use publisher::{Publisher, Revocation};
 pub(crate) use ring::{Slot, Wire};
-pub(crate) use stream::{Kicked, Source, State, Stream, unix_now};
+pub(crate) use stream::{Kicked, Source, State, Stream};
 pub(crate) use subscriber::{Delivery, Item, Protocol, Subscriber};
 
 use crate::registry::Claim;

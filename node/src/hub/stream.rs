@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLockReadGuard};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use isocast_media::{Codec, Frame, Kind, Track, UnixMs};
 use tokio::sync::watch;
@@ -15,6 +15,7 @@ use super::subscriber::{Protocol, Subscriber, Viewer};
 use super::timeline::{Place, Timeline};
 use super::traffic::Traffic;
 use super::{Headers, Limits, Tracks};
+use crate::clock::unix_now;
 use crate::registry::Claim;
 use crate::rooms::{RoomId, RoomLimits};
 use crate::sync::RwLock;
@@ -438,11 +439,4 @@ impl Inner {
     fn last_use(&self) -> Instant {
         self.state_since.max(self.last_access)
     }
-}
-
-pub(crate) fn unix_now() -> UnixMs {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    UnixMs(since.map_or(0, |since| {
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-    }))
 }

@@ -7,9 +7,10 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{Banned, Bans};
+use crate::clock::unix_now;
 use crate::config;
 use crate::error::Refusal;
-use crate::hub::{Hub, Publisher, Source, Stream, unix_now};
+use crate::hub::{Hub, Publisher, Source, Stream};
 use crate::registry::{Held, Registry};
 use crate::rooms::{self, OnConflict, PublishKey, Room, Rooms};
 

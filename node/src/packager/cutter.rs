@@ -2,7 +2,8 @@ use isocast_media::hls::{Segment, Segmenter, SegmenterConfig};
 use isocast_media::{Frame, UnixMs};
 
 use super::Channel;
-use crate::hub::{Delivery, Item, Slot, Subscriber, Tracks, unix_now};
+use crate::clock::unix_now;
+use crate::hub::{Delivery, Item, Slot, Subscriber, Tracks};
 
 /// Cuts a stream into its channel until the stream is gone.
 pub(super) async fn run(mut subscriber: Subscriber, channel: &Channel, config: SegmenterConfig) {

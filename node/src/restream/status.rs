@@ -2,7 +2,7 @@ use isocast_media::UnixMs;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
-use crate::hub::unix_now;
+use crate::clock::unix_now;
 use crate::metrics::StateLabel;
 use crate::sync::Mutex;
 

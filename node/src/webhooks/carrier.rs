@@ -6,7 +6,7 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use super::Event;
 use super::Secrets;
-use crate::hub::unix_now;
+use crate::clock::unix_now;
 use crate::outbound::{Error, Http, HttpUrl};
 
 /// One try, from the question for an address to the last byte.

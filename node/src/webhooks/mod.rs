@@ -24,8 +24,9 @@ pub(crate) use carrier::{Carrier, HttpCarrier};
 pub(crate) use event::Reason;
 pub(crate) use signature::Secrets;
 
+use crate::clock::unix_now;
 use crate::config::EventKind;
-use crate::hub::{Hub, State, unix_now};
+use crate::hub::{Hub, State};
 use crate::metrics::ResultLabel;
 use crate::outbound::Backoff;
 use crate::packager::Packager;

@@ -15,7 +15,7 @@ const PREFIXED: [&str; 6] = [
 ];
 
 fn now_s() -> u64 {
-    (crate::hub::unix_now().0 / 1000) as u64
+    (crate::clock::unix_now().0 / 1000) as u64
 }
 
 fn pass(room: &str, expires_at_s: u64) -> String {
