@@ -5,7 +5,9 @@
 
 mod gop;
 mod headers;
+mod life;
 mod meter;
+mod present;
 mod publisher;
 mod resend;
 mod ring;
@@ -14,6 +16,7 @@ mod stream;
 mod subscriber;
 mod timeline;
 mod traffic;
+mod viewer;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,11 +24,14 @@ use std::time::{Duration, Instant};
 
 pub(crate) use gop::Gop;
 pub(crate) use headers::{Described, Headers, Tracks};
+pub(crate) use life::State;
 pub(crate) use meter::{Quality, TrackQuality};
+pub(crate) use present::{Kicked, Source};
 pub(crate) use publisher::{Publisher, Revocation};
 pub(crate) use ring::{Slot, Wire};
-pub(crate) use stream::{Kicked, Source, State, Stream};
-pub(crate) use subscriber::{Delivery, Item, Protocol, Subscriber};
+pub(crate) use stream::Stream;
+pub(crate) use subscriber::{Delivery, Item, Subscriber};
+pub(crate) use viewer::Protocol;
 
 use crate::registry::Claim;
 use crate::rooms::RoomId;
@@ -163,7 +169,7 @@ impl Hub {
     /// connections may be alive: over HTTP/2 a viewer can close its window and answer pings.
     pub(crate) fn send_away_stalled(&self, now: Instant, stall: Duration) -> usize {
         let mut leaving = self.leaving.lock();
-        leaving.retain(|stream| !stream.seats().is_empty());
+        leaving.retain(|stream| !stream.viewers().seats().is_empty());
         let gone = seat::send_away_stalled(&leaving, now, stall);
         drop(leaving);
         gone + seat::send_away_stalled(&self.streams(), now, stall)

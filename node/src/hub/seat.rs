@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::stream::{State, Stream};
+use super::life::State;
+use super::stream::Stream;
 
 use crate::sync::Mutex;
 
@@ -125,7 +126,7 @@ pub(super) fn send_away_stalled(streams: &[Arc<Stream>], now: Instant, stall: Du
 
 /// How far each viewer of a stream is behind. Who has not joined has nothing to come for.
 fn lags(stream: &Stream) -> Vec<Behind> {
-    let seats = stream.seats().all();
+    let seats = stream.viewers().seats().all();
     let inner = stream.read();
     let lag = |seat: Arc<Seat>| {
         let (bytes, ms) = inner.ring.lag(seat.cursor()?);

@@ -1,87 +1,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::life::State;
 use super::ring::cost;
-use super::seat::Seat;
-use super::stream::{Head, Inner, State, Stream};
+use super::stream::{Head, Inner, Stream};
+use super::viewer::{Protocol, Viewer};
 use super::{Gop, Slot, Tracks};
-
-/// How a viewer receives a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Protocol {
-    Rtmp,
-    HttpFlv,
-    WebSocketFlv,
-    /// Of segments that the packager cut; it reads the hub for all of them.
-    Hls,
-    /// Not a viewer: the packager of this node. It is not counted.
-    Packager,
-    /// Nor is what is pushed to another server.
-    Restream,
-}
-
-impl Protocol {
-    pub(super) const COUNT: usize = 4;
-    pub(crate) const VIEWERS: [Self; Self::COUNT] =
-        [Self::Rtmp, Self::HttpFlv, Self::WebSocketFlv, Self::Hls];
-
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::Rtmp => "rtmp",
-            Self::HttpFlv => "http-flv",
-            Self::WebSocketFlv => "ws-flv",
-            Self::Hls => "hls",
-            Self::Packager => "packager",
-            Self::Restream => "restream",
-        }
-    }
-
-    fn is_viewer(self) -> bool {
-        Self::VIEWERS.contains(&self)
-    }
-}
-
-/// Counts one viewer of a stream while it lives.
-#[derive(Debug)]
-pub(crate) struct Viewer {
-    stream: Arc<Stream>,
-    protocol: Protocol,
-    seat: Arc<Seat>,
-    /// Of its seat among the stream's, if it is one of its viewers.
-    number: Option<u64>,
-}
-
-impl Viewer {
-    pub(super) fn new(stream: Arc<Stream>, protocol: Protocol, hangup: CancellationToken) -> Self {
-        let seat = Arc::new(Seat::new(hangup));
-        let number = protocol.is_viewer().then(|| {
-            let count = stream.viewers().of(protocol);
-            count.fetch_add(1, Ordering::Relaxed);
-            stream.seats().take(&seat)
-        });
-        Self {
-            stream,
-            protocol,
-            seat,
-            number,
-        }
-    }
-}
-
-impl Drop for Viewer {
-    fn drop(&mut self) {
-        if let Some(number) = self.number {
-            let count = self.stream.viewers().of(self.protocol);
-            count.fetch_sub(1, Ordering::Relaxed);
-            self.stream.seats().leave(number);
-        }
-    }
-}
 
 /// What is there for a viewer.
 #[derive(Debug)]
@@ -118,6 +46,7 @@ const SKIPS_WITHIN: Duration = Duration::from_secs(30);
 /// A viewer's cursor. It begins at the newest GOP, and skips to the newest one when it lags.
 #[derive(Debug)]
 pub(crate) struct Subscriber {
+    stream: Arc<Stream>,
     viewer: Viewer,
     tracks: Tracks,
     head: watch::Receiver<Head>,
@@ -130,11 +59,24 @@ pub(crate) struct Subscriber {
     skips_total: u64,
 }
 
-impl Subscriber {
-    pub(super) fn new(viewer: Viewer, head: watch::Receiver<Head>) -> Self {
+impl Stream {
+    /// A viewer's way in, counted for as long as it lives.
+    pub(crate) fn subscribe(self: &Arc<Self>, protocol: Protocol) -> Subscriber {
+        self.subscribe_from(protocol, CancellationToken::new())
+    }
+
+    /// The same for a viewer whose connection ends when `hangup` is cancelled.
+    pub(crate) fn subscribe_from(
+        self: &Arc<Self>,
+        protocol: Protocol,
+        hangup: CancellationToken,
+    ) -> Subscriber {
+        self.touch(Instant::now());
+        let head = self.head();
         let dismissals = head.borrow().dismissals;
-        Self {
-            viewer,
+        Subscriber {
+            stream: Arc::clone(self),
+            viewer: Viewer::new(self.viewers(), protocol, hangup),
             tracks: Tracks::Default,
             head,
             dismissals,
@@ -144,7 +86,9 @@ impl Subscriber {
             skips_total: 0,
         }
     }
+}
 
+impl Subscriber {
     /// The same, for these tracks.
     pub(crate) fn with(self, tracks: Tracks) -> Self {
         Self { tracks, ..self }
@@ -155,7 +99,7 @@ impl Subscriber {
     }
 
     pub(crate) fn stream(&self) -> &Arc<Stream> {
-        &self.viewer.stream
+        &self.stream
     }
 
     /// Times this viewer skipped ahead.
@@ -165,7 +109,7 @@ impl Subscriber {
 
     /// Cancelled once it has to go, also while it does not wait here.
     pub(crate) fn hangup(&self) -> CancellationToken {
-        self.viewer.seat.hangup().clone()
+        self.viewer.seat().hangup().clone()
     }
 
     /// Waits for what comes next. Safe to drop while waiting: nothing is lost.
@@ -174,10 +118,10 @@ impl Subscriber {
             let Head {
                 state, dismissals, ..
             } = *self.head.borrow_and_update();
-            if dismissals != self.dismissals && self.viewer.protocol.is_viewer() {
+            if dismissals != self.dismissals && self.viewer.protocol().is_viewer() {
                 return Delivery::Ended;
             }
-            if self.viewer.seat.hangup().is_cancelled() {
+            if self.viewer.seat().hangup().is_cancelled() {
                 return Delivery::SentAway;
             }
             if let Some(delivery) = self.take(Instant::now()) {
@@ -196,7 +140,7 @@ impl Subscriber {
                 changed = self.head.changed() => if changed.is_err() {
                     return Delivery::Gone;
                 },
-                () = self.viewer.seat.hangup().cancelled() => return Delivery::SentAway,
+                () = self.viewer.seat().hangup().cancelled() => return Delivery::SentAway,
             }
         }
     }
@@ -231,7 +175,7 @@ impl Subscriber {
             }
             *cursor += 1;
         }
-        self.viewer.seat.came(*cursor, now);
+        self.viewer.seat().came(*cursor, now);
         debug_assert!(*cursor <= inner.ring.next_sequence());
         (!items.is_empty()).then_some(Delivery::Items(items))
     }
@@ -255,7 +199,7 @@ impl Subscriber {
 
     fn counts_too_many_skips(&mut self, now: Instant) -> bool {
         self.skips_total += 1;
-        if self.viewer.protocol.is_viewer() {
+        if self.viewer.protocol().is_viewer() {
             self.stream().traffic().count_skip();
         }
         self.skips.push_back(now);
@@ -263,6 +207,6 @@ impl Subscriber {
         while self.skips.front().is_some_and(is_old) {
             self.skips.pop_front();
         }
-        self.viewer.protocol != Protocol::Packager && self.skips.len() >= SKIPS_MAX
+        self.viewer.protocol() != Protocol::Packager && self.skips.len() >= SKIPS_MAX
     }
 }

@@ -1,0 +1,176 @@
+use std::net::IpAddr;
+use std::time::Instant;
+
+use isocast_media::{Frame, UnixMs};
+
+use super::life::State;
+use super::meter::{Dropped, Meter};
+use super::publisher::Revocation;
+use super::stream::Stream;
+use super::timeline::Place;
+use crate::clock::unix_now;
+use crate::registry::Claim;
+
+/// Who publishes, for those who look after the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub key_fingerprint: String,
+    pub key_is_minted: bool,
+    pub address: IpAddr,
+}
+
+/// A publisher was sent away.
+#[derive(Debug)]
+pub(crate) struct Kicked {
+    pub source: Option<Source>,
+}
+
+/// The publisher of a live stream.
+#[derive(Debug)]
+pub(super) struct Present {
+    epoch: u64,
+    source: Option<Source>,
+    revoked: Revocation,
+    last_frame: Instant,
+    /// Its key is no longer the room's: it goes on, but a newcomer wins at once.
+    gives_way: bool,
+}
+
+impl Present {
+    pub(super) fn revoke(&self) {
+        self.revoked.revoke();
+    }
+}
+
+impl Stream {
+    /// When the newest publisher began.
+    pub(crate) fn started_at(&self) -> UnixMs {
+        self.read().started_at
+    }
+
+    /// The newest publisher's.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.read().epoch
+    }
+
+    /// Who publishes now, where it is known.
+    pub(crate) fn source(&self) -> Option<Source> {
+        let inner = self.read();
+        inner.present.as_ref()?.source.clone()
+    }
+
+    /// When the present publisher last sent something, or began; `None` where there is none, and
+    /// where it gives way to any newcomer.
+    pub(crate) fn last_frame(&self) -> Option<Instant> {
+        let inner = self.read();
+        let present = inner.present.as_ref();
+        let present = present.filter(|present| !present.gives_way);
+        present.map(|present| present.last_frame)
+    }
+
+    /// Makes the claim's holder the publisher; the present one learns that it is no longer.
+    pub(super) fn begin(&self, claim: &Claim, now: Instant) -> Revocation {
+        let revoked = Revocation::default();
+        let mut inner = self.write();
+        if let Some(old) = inner.present.take() {
+            old.revoke();
+        }
+        inner.present = Some(Present {
+            epoch: claim.epoch,
+            source: None,
+            revoked: revoked.clone(),
+            last_frame: now,
+            gives_way: false,
+        });
+        inner.ring.restart();
+        inner.timeline.restart();
+        inner.meter = Meter::new(now);
+        self.traffic().restart();
+        inner.started_at = unix_now();
+        inner.epoch = claim.epoch;
+        self.enter(&mut inner, State::Live, now);
+        revoked
+    }
+
+    /// Keeps who the publisher with this epoch is.
+    pub(super) fn introduce(&self, epoch: u64, source: Source) {
+        let mut inner = self.write();
+        let present = inner.present.as_mut();
+        if let Some(present) = present.filter(|present| present.epoch == epoch) {
+            present.source = Some(source);
+        }
+    }
+
+    /// Takes a frame of the publisher with this epoch; false where another one took its place.
+    pub(super) fn push(&self, epoch: u64, frame: Frame, now: Instant) -> bool {
+        let mut inner = self.write();
+        let inner = &mut *inner;
+        let Some(present) = inner
+            .present
+            .as_mut()
+            .filter(|present| present.epoch == epoch)
+        else {
+            return false;
+        };
+        present.last_frame = now;
+        inner.meter.note(&frame, now);
+        let Place::At {
+            time,
+            discontinuity,
+        } = inner.timeline.place(&frame, now)
+        else {
+            inner.meter.note_dropped(Dropped::Resent);
+            return true;
+        };
+        let is_media = frame.is_media();
+        let frame = Frame { dts: time, ..frame };
+        if inner.ring.push(frame, epoch, discontinuity) {
+            let next = inner.ring.next_sequence();
+            self.change_head(|head| head.next = next);
+        } else if is_media {
+            inner.meter.note_dropped(Dropped::AwaitsKey);
+        }
+        true
+    }
+
+    /// The room has a new key: whoever comes with it replaces the present publisher.
+    pub(crate) fn give_way(&self) {
+        if let Some(present) = self.write().present.as_mut() {
+            present.gives_way = true;
+        }
+    }
+
+    /// The publisher with this epoch has gone: viewers are held.
+    pub(super) fn interrupt(&self, epoch: u64, now: Instant) {
+        let mut inner = self.write();
+        if inner
+            .present
+            .as_ref()
+            .is_some_and(|present| present.epoch == epoch)
+        {
+            inner.present = None;
+            self.enter(&mut inner, State::Interrupted, now);
+        }
+    }
+
+    /// Sends the publisher away; its viewers are held as if it had lost its connection.
+    pub(crate) fn dismiss_publisher(&self) {
+        let mut inner = self.write();
+        if let Some(present) = inner.present.take() {
+            present.revoke();
+            self.enter(&mut inner, State::Interrupted, Instant::now());
+        }
+    }
+
+    /// Sends the present publisher away as an operator wishes; viewers are held. Who it was, where
+    /// there was one.
+    pub(crate) fn kick(&self, now: Instant) -> Option<Kicked> {
+        let mut inner = self.write();
+        let present = inner.present.take()?;
+        present.revoked.kick();
+        self.enter(&mut inner, State::Interrupted, now);
+        Some(Kicked {
+            source: present.source,
+        })
+    }
+}
