@@ -40,7 +40,12 @@ fn text(path: &Path) -> Result<Option<String>, Error> {
             message,
         )
     };
-    let file = match std::fs::File::open(path) {
+    // A pipe might never end, or never begin.
+    let file = match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => return Err(whole_file("is no file".to_owned())),
+        _ => std::fs::File::open(path),
+    };
+    let file = match file {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(whole_file(format!("cannot be read: {error}"))),

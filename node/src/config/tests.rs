@@ -331,14 +331,19 @@ fn folders_and_files_that_were_asked_for_must_exist() {
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
     let folder = Scratch::new();
-    std::fs::create_dir(folder.path().join("local.toml")).expect("a folder in the file's place");
+    let local = folder.path().join("local.toml");
+    std::fs::create_dir(&local).expect("a folder in the file's place");
     let line = load(&sources(folder.path(), &[], &[]))
         .expect_err("a folder")
         .to_string();
-    let start = format!(
-        "{}: cannot be read: ",
-        folder.path().join("local.toml").display()
-    );
+    assert_eq!(line, format!("{}: is no file", local.display()));
+
+    std::fs::remove_dir(&local).expect("it is empty");
+    std::os::unix::fs::symlink(&local, &local).expect("a link to itself");
+    let line = load(&sources(folder.path(), &[], &[]))
+        .expect_err("a link to itself")
+        .to_string();
+    let start = format!("{}: cannot be read: ", local.display());
     assert!(line.starts_with(&start) && !line.contains('\n'), "{line}");
 
     let big = Scratch::new();

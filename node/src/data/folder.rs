@@ -147,9 +147,15 @@ fn make_private_folder(path: &Path) -> Result<(), Error> {
         .recursive(true)
         .mode(0o700)
         .create(path);
-    made.map_err(|source| Error::Io {
-        path: path.to_owned(),
-        source,
+    made.map_err(|source| match source.kind() {
+        ErrorKind::AlreadyExists => Error::Content {
+            path: path.to_owned(),
+            what: "is no folder",
+        },
+        _ => Error::Io {
+            path: path.to_owned(),
+            source,
+        },
     })
 }
 
@@ -332,5 +338,9 @@ mod tests {
         let path = scratch.path().join("file/data");
         let line = Folder::open(&path).expect_err("below a file").to_string();
         assert!(line.starts_with(&path.display().to_string()), "{line}");
+
+        let path = scratch.path().join("file");
+        let line = Folder::open(&path).expect_err("a file").to_string();
+        assert_eq!(line, format!("{}: is no folder", path.display()));
     }
 }

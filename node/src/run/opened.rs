@@ -41,7 +41,9 @@ impl Opened {
         };
         let secrets = Secrets::read(config, &lock)?;
         let hasher = KeyHasher::new(lock.secret()?);
-        let store = Sqlite::open(&folder.rooms_file(), hasher).await?;
+        let path = folder.rooms_file();
+        let store = Sqlite::open(&path, hasher).await;
+        let store = store.with_context(|| path.display().to_string())?;
         Ok(Self {
             lock,
             store: Arc::new(store),
