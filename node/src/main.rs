@@ -29,6 +29,7 @@ mod tls;
 mod webhooks;
 
 fn main() -> std::process::ExitCode {
+    isocast_allocator::keep_large_blocks_apart();
     // For every client as well: one provider in the whole process.
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()

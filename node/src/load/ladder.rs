@@ -20,7 +20,7 @@ impl Level {
     ];
 
     /// The share of a limit from which this level holds.
-    fn begins_at(self) -> f64 {
+    pub(super) fn begins_at(self) -> f64 {
         match self {
             Self::Open => 0.0,
             Self::NoNewViewers => 0.80,
@@ -41,7 +41,7 @@ impl Level {
 
 /// A level is left only once pressure is this much below its beginning, so that a node whose
 /// viewers come and go does not change its mind every second.
-const RELEASE: f64 = 0.05;
+pub(super) const RELEASE: f64 = 0.05;
 
 /// The level that follows `before` at this pressure, a share of the limit.
 pub(super) fn ladder(pressure: f64, before: Level) -> Level {

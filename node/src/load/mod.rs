@@ -5,6 +5,7 @@
 //! would be wrong by the time it is said. What is carried already is carried at every level.
 
 mod egress;
+mod give_back;
 mod ladder;
 mod memory;
 mod open_files;
@@ -12,6 +13,7 @@ mod open_files;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 pub(crate) use ladder::Level;
@@ -20,6 +22,7 @@ pub(crate) use open_files::{places, raise_open_files};
 use crate::app::App;
 use crate::config;
 use crate::error::Refusal;
+use crate::hub::State;
 use crate::metrics::KindLabel;
 use crate::sync::Mutex;
 
@@ -86,6 +89,7 @@ pub(crate) async fn watch(app: Arc<App>) {
     } = app.config.limits;
     let memory = memory::Memory::new(memory_bytes_max);
     let mut egress = egress::Egress::new(egress_bytes_per_s_max);
+    let mut give_back = give_back::GiveBack::default();
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let stop = app.stop.listeners_closing();
@@ -93,6 +97,12 @@ pub(crate) async fn watch(app: Arc<App>) {
         tokio::select! {
             _ = ticks.tick() => {}
             () = stop.cancelled() => return,
+        }
+        let streams = app.hub.streams();
+        let live = streams.iter().filter(|it| it.state() == State::Live);
+        if give_back.is_due(memory.ratio(), live.count(), Instant::now()) {
+            // It does not fail; what it came to is read below.
+            let _ = spawn_blocking(isocast_allocator::give_back_free_pages).await;
         }
         let sent = app.metrics.egress_bytes.get();
         act(&app, memory.ratio(), egress.ratio(sent, Instant::now()));

@@ -15,7 +15,7 @@ mod stage;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use isocast_harness::{repository, wait};
 
@@ -64,6 +64,7 @@ fn the_node_gives_every_item_its_answer_and_stays_well() {
             stage.connections()
         ));
     }
+    let over_at = Instant::now();
     let grown = || stage.node.resident_kib().saturating_sub(before_kib);
     if wait::within(Duration::from_secs(30), || {
         (grown() <= GROWTH_KIB_MAX).then_some(())
@@ -76,9 +77,10 @@ fn the_node_gives_every_item_its_answer_and_stays_well() {
         ));
     }
     eprintln!(
-        "{} items; {} KiB more than the {before_kib} KiB before",
+        "{} items; {} KiB more than the {before_kib} KiB before, {:?} later",
         items.len(),
-        grown()
+        grown(),
+        over_at.elapsed()
     );
     let secrets = stage.secrets();
     let log = stage.node.stop();

@@ -28,14 +28,6 @@ pub(crate) struct Stage {
 /// Rooms whose viewers need a pass.
 const SEALED: [&str; 2] = ["sealed", "other"];
 
-/// So that what the process has is what the node holds: glibc else raises these thresholds by itself,
-/// and keeps what was freed, in an arena a thread.
-const ALLOCATOR: [(&str, &str); 3] = [
-    ("MALLOC_ARENA_MAX", "1"),
-    ("MALLOC_MMAP_THRESHOLD_", "32768"),
-    ("MALLOC_TRIM_THRESHOLD_", "32768"),
-];
-
 impl Stage {
     /// Starts a node with a room for each item that needs one: rooms are there to stay.
     pub(crate) fn start(items: &[Item]) -> Self {
@@ -45,9 +37,6 @@ impl Stage {
             .set("hls.idle_s", 10);
         let credentials = Credentials::new();
         let options = credentials.trusted(options);
-        let options = ALLOCATOR.iter().fold(options, |options, (name, value)| {
-            options.environment(name, value)
-        });
         let node = options.start();
         for id in SEALED {
             let _ = node.room(id, "signed", "refuse");
