@@ -19,6 +19,7 @@ mod folder;
 mod keyring;
 mod lock;
 mod private;
+mod reading;
 mod reread;
 mod token;
 
@@ -31,6 +32,7 @@ pub(crate) use folder::Folder;
 pub(crate) use isocast_admin::{Secret, random};
 pub(crate) use keyring::KeyringFile;
 pub(crate) use lock::{Lock, NodeFile};
+pub(crate) use reading::Reading;
 pub(crate) use reread::Reread;
 pub(crate) use token::{Token, TokenFile};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::Error;
+use super::{Error, Reading};
 
 /// How old what was read may be: so soon a new content counts, and an old one no more.
 const READ_EVERY: Duration = Duration::from_secs(1);
@@ -21,6 +21,7 @@ pub(crate) struct Reread<T> {
 struct Known<T> {
     value: Arc<T>,
     read_at: Instant,
+    reading: Reading<Result<T, Error>>,
     /// A trouble is logged when it comes, and not each second that it lasts.
     is_stale: bool,
 }
@@ -33,6 +34,7 @@ impl<T: Send + Sync + 'static> Reread<T> {
         let known = Known {
             value: Arc::new(read()?),
             read_at: Instant::now(),
+            reading: Reading::new(),
             is_stale: false,
         };
         Ok(Self {
@@ -47,17 +49,19 @@ impl<T: Send + Sync + 'static> Reread<T> {
         if known.read_at.elapsed() >= READ_EVERY {
             known.read_at = Instant::now();
             let read = Arc::clone(&self.read);
-            match tokio::task::spawn_blocking(move || read()).await {
+            let trouble = match known.reading.of(move || read()).await {
                 Ok(Ok(value)) => {
                     known.value = Arc::new(value);
                     known.is_stale = false;
+                    None
                 }
-                Ok(Err(error)) => {
-                    if !std::mem::replace(&mut known.is_stale, true) {
-                        tracing::warn!(%error, "what was read before stays");
-                    }
-                }
-                Err(error) => tracing::error!(%error, "reading a file broke off"),
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(unread) => Some(format!("a file {unread}")),
+            };
+            if let Some(error) = trouble
+                && !std::mem::replace(&mut known.is_stale, true)
+            {
+                tracing::warn!(error, "what was read before stays");
             }
         }
         Arc::clone(&known.value)

@@ -8,7 +8,7 @@ use sha2::Sha256;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::{Error, Secret, private, random};
+use super::{Error, Reading, Secret, private, random};
 
 /// A wrong token makes the file be read again no more often than this.
 const READ_EVERY: Duration = Duration::from_secs(1);
@@ -93,6 +93,7 @@ pub(crate) struct Token {
 struct Known {
     token: Secret<String>,
     read_at: Instant,
+    reading: Reading<Result<Secret<String>, Error>>,
 }
 
 impl Token {
@@ -100,6 +101,7 @@ impl Token {
         let known = Known {
             token,
             read_at: Instant::now(),
+            reading: Reading::new(),
         };
         Self {
             file,
@@ -118,10 +120,13 @@ impl Token {
         }
         known.read_at = Instant::now();
         let file = self.file.clone();
-        match tokio::task::spawn_blocking(move || file.read_existing()).await {
+        match known.reading.of(move || file.read_existing()).await {
             Ok(Ok(token)) => known.token = token,
             Ok(Err(error)) => tracing::warn!(%error, "the token that was read before stays"),
-            Err(error) => tracing::error!(%error, "reading a token broke off"),
+            Err(error) => {
+                let path = self.file.path().display();
+                tracing::warn!(%path, %error, "the token that was read before stays");
+            }
         }
         known.is(presented)
     }

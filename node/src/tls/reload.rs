@@ -6,26 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::certificate::Contents;
 use super::{Acceptors, Certificate, Error};
 use crate::app::App;
 use crate::config::Tls;
+use crate::data::Reading;
 use crate::metrics::{Metrics, ResultLabel};
 
 const LOOK_EVERY: Duration = Duration::from_secs(3);
-
-/// Files that take longer are as good as unreadable: a mount may be gone.
-const READ_WITHIN: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(crate) struct Reloader {
     files: Arc<Tls>,
     seen: Seen,
-    /// One at a time, however long it takes.
-    reading: Option<JoinHandle<Option<Change>>>,
+    reading: Reading<Option<Change>>,
     acceptors: watch::Sender<Acceptors>,
 }
 
@@ -49,7 +45,7 @@ impl Reloader {
         Ok(Self {
             acceptors: watch::Sender::new(Acceptors::new(&certificate)),
             seen,
-            reading: None,
+            reading: Reading::new(),
             files: Arc::new(files),
         })
     }
@@ -96,25 +92,17 @@ impl Reloader {
             .inc();
     }
 
-    /// A reading that is late is waited for again at the next look: none begins beside it.
     async fn change(&mut self) -> Option<Change> {
-        let reading = self.reading.get_or_insert_with(|| {
-            let (files, seen) = (Arc::clone(&self.files), self.seen.clone());
-            tokio::task::spawn_blocking(move || change_since(&seen, &files))
-        });
-        let what = match timeout(READ_WITHIN, reading).await {
-            Ok(read) => {
-                self.reading = None;
-                match read {
-                    Ok(change) => return change,
-                    Err(_) => "reading broke off",
-                }
+        let (files, seen) = (Arc::clone(&self.files), self.seen.clone());
+        let read = self.reading.of(move || change_since(&seen, &files));
+        match read.await {
+            Ok(change) => change,
+            Err(unread) => {
+                let error = Error::of_either(&self.files, &unread.to_string());
+                let seen = Seen::Unreadable(error.clone());
+                (self.seen != seen).then_some((seen, Err(error)))
             }
-            Err(_) => "cannot be read within 10 seconds",
-        };
-        let error = Error::of_either(&self.files, what);
-        let seen = Seen::Unreadable(error.clone());
-        (self.seen != seen).then_some((seen, Err(error)))
+        }
     }
 }
 

@@ -279,16 +279,20 @@ async fn a_file_that_does_not_come_is_not_waited_for_and_not_asked_for_twice() {
     std::fs::remove_file(&files.cert_file).unwrap();
     let made = Command::new("mkfifo").arg(&files.cert_file).status();
     assert!(made.unwrap().success());
-    for _ in 0..2 {
-        let late = advance(Duration::from_secs(11));
-        tokio::join!(reloader.look(&metrics), late);
-        assert_eq!(count(&metrics, "failed"), Some(1), "told once");
-    }
+    tokio::join!(reloader.look(&metrics), advance(Duration::from_secs(6)));
+    assert_eq!(count(&metrics, "failed"), Some(1));
+    reloader.look(&metrics).await;
+    assert_eq!(count(&metrics, "failed"), Some(1), "told once");
     let newer = Issued::new();
     std::fs::write(&files.key_file, &newer.key).unwrap();
     std::fs::write(&files.cert_file, &newer.chain).unwrap();
-    reloader.look(&metrics).await;
-    assert!(acceptors.has_changed().unwrap(), "it was read in the end");
+    // The clock of the runtime stands still.
+    let give_up = std::time::Instant::now() + Duration::from_secs(10);
+    while !acceptors.has_changed().unwrap() {
+        assert!(std::time::Instant::now() < give_up, "it is read in the end");
+        tokio::task::yield_now().await;
+        reloader.look(&metrics).await;
+    }
     assert_eq!(count(&metrics, "ok"), Some(1));
 }
 

@@ -3,39 +3,48 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use tokio::sync::Mutex;
 
-use crate::data::{Secret, TokenFile};
-use crate::sync::Mutex;
+use crate::data::{self, Reading, Secret, TokenFile};
 
 /// The secrets in a file, read again for each call: while the file has two lines both sign, so
 /// that receivers change over one by one.
 #[derive(Debug)]
 pub(crate) struct Secrets {
     file: TokenFile,
-    known: Mutex<Vec<Secret<String>>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    secrets: Vec<Secret<String>>,
+    reading: Reading<Result<Vec<Secret<String>>, data::Error>>,
 }
 
 impl Secrets {
-    pub(crate) fn new(file: TokenFile, known: Vec<Secret<String>>) -> Self {
+    pub(crate) fn new(file: TokenFile, secrets: Vec<Secret<String>>) -> Self {
+        let reading = Reading::new();
         Self {
             file,
-            known: Mutex::new(known),
+            known: Mutex::new(Known { secrets, reading }),
         }
     }
 
     /// `t=<unix seconds>,v1=<hex>`, with one `v1` for each secret.
     pub(super) async fn sign(&self, unix_s: i64, body: &[u8]) -> String {
         let file = self.file.clone();
-        let read = tokio::task::spawn_blocking(move || file.read_lines()).await;
-        let mut known = self.known.lock();
-        match read {
-            Ok(Ok(secrets)) => *known = secrets,
+        let mut known = self.known.lock().await;
+        match known.reading.of(move || file.read_lines()).await {
+            Ok(Ok(secrets)) => known.secrets = secrets,
             Ok(Err(error)) => {
-                tracing::warn!(%error, "the webhook secret that was read before stays")
+                tracing::warn!(%error, "the webhook secret that was read before stays");
             }
-            Err(error) => tracing::error!(%error, "reading the webhook secret broke off"),
+            Err(error) => {
+                let path = self.file.path().display();
+                tracing::warn!(%path, %error, "the webhook secret that was read before stays");
+            }
         }
-        signatures(&known, unix_s, body)
+        signatures(&known.secrets, unix_s, body)
     }
 }
 
