@@ -79,6 +79,26 @@ fn a_publisher_is_sent_away_with_the_reason_and_its_key_is_refused_for_a_while()
 }
 
 #[test]
+fn who_is_sent_away_with_a_minted_key_does_not_come_back_with_the_next() {
+    let node = Node::start();
+    let made = node.public_room("minted");
+    let mint = || {
+        let path = "/api/v1/rooms/minted/live/publish-url";
+        let answer = node.operator("GET", path, b"").json();
+        answer["stream_key"].as_str().expect("a key").to_owned()
+    };
+    let mut publisher = Peer::publish(node.rtmp, &mint());
+    publisher.expect_start();
+    let done = room(&node, &["kick", "minted", "--ban-s", "3600"]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    publisher.expect_refusal(10);
+    let (_, reason) = Peer::publish(node.rtmp, &mint()).expect_refusal(10);
+    assert!(reason.contains("this key is taken again in 3"), "{reason}");
+    Peer::publish(node.rtmp, &made.key).expect_start();
+    node.stop();
+}
+
+#[test]
 fn a_live_room_has_a_picture_for_those_who_may_watch_it() {
     let node = Node::start();
     let open = node.public_room("open");
