@@ -63,9 +63,21 @@ fn video(video: &VideoStats) -> String {
 fn audio(audio: &AudioStats) -> String {
     let is = &audio.description;
     format!(
-        "{} {} Hz, {} channels, {} kbit/s, jitter {} ms",
-        is.codec, is.sample_rate_hz, is.channels, audio.bitrate_kbps, audio.jitter_ms
+        "{} {} Hz, {}, {} kbit/s, jitter {} ms",
+        is.codec,
+        is.sample_rate_hz,
+        channels(is.channels),
+        audio.bitrate_kbps,
+        audio.jitter_ms
     )
+}
+
+fn channels(count: u8) -> String {
+    match count {
+        1 => "mono".to_owned(),
+        2 => "stereo".to_owned(),
+        _ => format!("{count} channels"),
+    }
 }
 
 fn by_protocol(values: ByProtocol, show: impl Fn(u64) -> String) -> String {
@@ -98,7 +110,8 @@ mod tests {
             "bitrate_kbps": 2600,
             "video": {"codec": "avc1.64001f", "width": 1280, "height": 720, "frame_rate": null,
                 "bitrate_kbps": 2500, "frames_per_s": 29.9, "jitter_ms": 3.2, "gop_ms": 2000, "gop_frames": 60},
-            "audio": null,
+            "audio": {"codec": "mp4a.40.2", "sample_rate_hz": 44100, "channels": 1,
+                "bitrate_kbps": 69, "frames_per_s": 43.1, "jitter_ms": 13.5},
             "viewers": {"rtmp": 1, "http_flv": 2, "websocket_flv": 3, "hls": 4},
             "bytes_in": 5_000_000,
             "bytes_out": {"rtmp": 1_000_000, "http_flv": 0, "websocket_flv": 0, "hls": 2_500_000},
@@ -114,6 +127,7 @@ state      live, 1:02:05
 publisher  obs from 192.0.2.1
 key        0123456789abcdef
 video      avc1.64001f 1280×720, 2500 kbit/s, 29.9 frames/s, a key frame every 2000 ms, jitter 3.2 ms
+audio      mp4a.40.2 44100 Hz, mono, 69 kbit/s, jitter 13.5 ms
 dropped    7 of 100 frames sent again, 2 before a key frame; 1 jumps of timestamps
 viewers    1 by RTMP, 2 by HTTP-FLV, 3 by WebSocket-FLV, 4 by HLS; 5 skips, 0 sent away
 in         5.0 MB
