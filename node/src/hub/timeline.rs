@@ -473,7 +473,10 @@ mod tests {
     proptest! {
         #[test]
         fn room_time_never_goes_back_on_a_track(
-            steps in prop::collection::vec((any::<bool>(), any::<u32>(), 0u64..40_000, any::<bool>()), 1..200)
+            steps in prop::collection::vec(
+                (any::<bool>(), prop_oneof![any::<u32>(), 0..50u32], prop_oneof![0u64..40_000, 0u64..1500], any::<bool>()),
+                1..200,
+            )
         ) {
             let mut now = Instant::now();
             let mut timeline = Timeline::default();
