@@ -4,7 +4,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use isocast_harness::{Clip, Ffmpeg, Node, Peer, Process, Room, Signal, wait};
+use isocast_harness::{Clip, Ffmpeg, Node, NodeOptions, Peer, Process, Room, Signal, wait};
+use isocast_media::{Track, rtmp::Media};
 
 const BAD_NAME: &str = "NetStream.Publish.BadName";
 
@@ -79,6 +80,34 @@ fn what_is_not_rtmp_is_closed_without_an_answer() {
             "{name}: at once, not by a deadline"
         );
     }
+    node.stop();
+}
+
+/// VP9 says in key frames alone how large it is, whether a configuration comes before them or not.
+#[test]
+fn pictures_too_large_for_the_room_are_refused_on_every_track() {
+    const KEY_FRAME_640_BY_360: &[u8] = b"\x82\x49\x83\x42\x00\x27\xf0\x16\x76\x06\x38\x24";
+    let options = NodeOptions::default().set("limits.room_width_max", 320);
+    let node = options.start();
+    for (name, tag) in [
+        ("the default track", &b"\x91vp09"[..]),
+        ("another one", b"\x96\x01vp09\x01"),
+    ] {
+        let room = node.public_room(&name.replace(' ', "-"));
+        let mut peer = Peer::publish(node.rtmp, &room.key);
+        peer.expect_start();
+        let body = [tag, KEY_FRAME_640_BY_360].concat().into();
+        assert!(peer.send(&Media {
+            track: Track::Video,
+            timestamp: 0,
+            body,
+        }));
+        let (code, description) = peer.expect_refusal(10);
+        assert_eq!(code, "NetStream.Publish.Rejected", "{name}");
+        assert!(description.contains("at most 320x320"), "{description}");
+    }
+    let refused = "isocast_refusals_total{surface=\"rtmp\",reason=\"picture_too_large\"}";
+    assert_eq!(node.metric(refused), 2.0);
     node.stop();
 }
 
