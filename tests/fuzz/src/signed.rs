@@ -9,6 +9,13 @@ pub fn target(data: &[u8]) -> &'static str {
         return "malformed";
     };
     let found = Pass::parse(text).ok();
+    if let Some(pass) = &found {
+        assert_eq!(
+            pass.to_string(),
+            text,
+            "a pass has one form, so caches keep it once"
+        );
+    }
     let Some(pass) = found.or_else(|| Pass::from_query(text).ok().flatten()) else {
         return "malformed";
     };
