@@ -5,7 +5,7 @@ use std::fmt;
 
 use isocast_admin::RoomId;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header};
 use serde::Deserialize;
 
 use crate::pass::Denied;
@@ -144,15 +144,15 @@ impl KeySet {
         Ok(Self { keys })
     }
 
+    /// Whether there is a key of this name.
+    pub fn has(&self, kid: &str) -> bool {
+        self.keys.contains_key(kid)
+    }
+
     /// What a token allows. Only one that was good is told to have expired.
     pub fn verify(&self, expected: Expected<'_>, token: &str, now_s: u64) -> Result<Grant, Denied> {
-        if token.len() > TOKEN_BYTES_MAX {
-            return Err(Denied::Invalid);
-        }
-        let header = decode_header(token).map_err(|_| Denied::Invalid)?;
-        let kid = header.kid.filter(|kid| kid.len() <= KID_BYTES_MAX);
-        let key = kid.and_then(|kid| self.keys.get(&kid));
-        let (algorithm, key) = key.ok_or(Denied::Invalid)?;
+        let (header, kid) = header(token).ok_or(Denied::Invalid)?;
+        let (algorithm, key) = self.keys.get(&kid).ok_or(Denied::Invalid)?;
         // Extensions that must be understood (RFC 7515 §4.1.11): none are.
         if header.crit.is_some() {
             return Err(Denied::Invalid);
@@ -177,6 +177,21 @@ impl KeySet {
         }
         claims.grant().ok_or(Denied::Invalid)
     }
+}
+
+/// The name of the key that a token says it is signed with; `None` for what is no token. Nothing of
+/// it is proven yet.
+pub fn key_named_by(token: &str) -> Option<String> {
+    header(token).map(|(_, kid)| kid)
+}
+
+fn header(token: &str) -> Option<(Header, String)> {
+    if token.len() > TOKEN_BYTES_MAX {
+        return None;
+    }
+    let mut header = decode_header(token).ok()?;
+    let kid = header.kid.take()?;
+    (kid.len() <= KID_BYTES_MAX).then_some((header, kid))
 }
 
 /// The key under its name, if it is one that signs tokens.
@@ -465,6 +480,8 @@ mod tests {
             assert_eq!(verdict, Err(Denied::Invalid), "{header}");
         }
         let good = ed.token(&json!({"alg": "EdDSA", "kid": "e"}), &claims());
+        assert_eq!(key_named_by(&good).as_deref(), Some("e"));
+        assert!(keys.has("e") && !keys.has("E"));
         assert!(keys.verify(EXPECTED, &good, NOW_S).is_ok());
         let unsigned = good.rsplit_once('.').expect("a signature").0;
         for text in [

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use isocast_access::{KeySet, Keyring};
+use isocast_access::Keyring;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,9 +14,9 @@ use crate::data::{Reread, Token};
 use crate::edge::{self, Buckets, Connected, Tcp};
 use crate::hub::{Hub, Protocol, Stream, Subscriber};
 use crate::ingest::Bans;
+use crate::issuer::Issuer;
 use crate::load::Load;
 use crate::metrics::{Metrics, ProtocolLabel, TrafficLabels};
-use crate::outbound;
 use crate::packager::Packager;
 use crate::registry::Registry;
 use crate::restream::Restreams;
@@ -37,9 +37,6 @@ pub(crate) struct App {
     pub packager: Packager,
     pub thumbnails: Thumbnails,
     pub metrics: Metrics,
-    // Its callers are not there yet.
-    #[allow(dead_code)]
-    pub outbound: outbound::Http,
     pub load: Load,
     /// Wrong publish keys. Keys cannot be guessed; this keeps those who try off the store.
     pub key_attempts: Buckets,
@@ -48,8 +45,8 @@ pub(crate) struct App {
     pub api_token: Token,
     /// For the admin API, on the internal port.
     pub admin_token: Token,
-    /// Checks the tokens of others, where there are any.
-    pub key_set: Option<Reread<KeySet>>,
+    /// Who else signs tokens, where there is anybody.
+    pub issuer: Option<Issuer>,
     /// Signs addresses for viewers.
     pub play_keys: Reread<Keyring>,
     /// Mints publish keys.

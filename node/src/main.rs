@@ -11,11 +11,10 @@ mod edge;
 mod error;
 mod hub;
 mod ingest;
+mod issuer;
 mod load;
 mod log;
 mod metrics;
-// Key sets and pushed streams will be called for, too.
-#[allow(dead_code)]
 mod outbound;
 mod packager;
 mod registry;

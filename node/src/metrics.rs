@@ -95,6 +95,8 @@ pub(crate) struct Metrics {
     /// Without a certificate there is no series: 0 would be a time.
     tls_certificate_expiry: Family<[(&'static str, &'static str); 0], Gauge>,
     pub tls_reloads: Family<ResultLabel, Counter>,
+    /// Fetches of an issuer's keys, by what became of them.
+    pub key_set_fetches: Family<ResultLabel, Counter>,
     pub experience: Experiences,
     refusals: Family<RefusalLabels, Counter>,
     refusals_logged: Mutex<HashMap<RefusalLabels, Instant>>,
@@ -175,6 +177,11 @@ impl Metrics {
                 to,
                 "tls_reloads",
                 "Times the certificate's files changed, by what came of it",
+            ),
+            key_set_fetches: series(
+                to,
+                "key_set_fetches",
+                "Fetches of auth.jwks_url by what came of them",
             ),
             refusals: series(to, "refusals", "What was refused, by place and reason"),
             refusals_logged: Mutex::default(),

@@ -197,17 +197,27 @@ fn tls(config: &Config) -> Option<Conflict> {
 
 fn auth(config: &Config) -> Option<Conflict> {
     let auth = &config.auth;
-    if auth.jwks_file.as_os_str().is_empty() {
-        return None;
-    }
+    let key = match (auth.jwks_file.as_os_str(), auth.jwks_url.as_str()) {
+        (file, "") if file.is_empty() => return None,
+        (_, "") => "auth.jwks_file",
+        (file, _) if file.is_empty() => "auth.jwks_url",
+        _ => {
+            return Some(Conflict {
+                keys: ["auth.jwks_url", "auth.jwks_file"],
+                message:
+                    "auth.jwks_url and auth.jwks_file name two sources of the same keys; set one"
+                        .to_owned(),
+            });
+        }
+    };
     let needed = [
         ("auth.issuer", &auth.issuer),
         ("auth.audience", &auth.audience),
     ];
-    let (key, _) = needed.into_iter().find(|(_, value)| value.is_empty())?;
+    let (missing, _) = needed.into_iter().find(|(_, value)| value.is_empty())?;
     Some(Conflict {
-        keys: ["auth.jwks_file", key],
-        message: format!("auth.jwks_file needs {key}: what tokens must have to count"),
+        keys: [key, missing],
+        message: format!("{key} needs {missing}: what tokens must have to count"),
     })
 }
 

@@ -284,9 +284,12 @@ pub(crate) struct Admin {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Auth {
-    /// File with the public keys (a JSON Web Key Set) of whoever signs tokens for `/api/v1/rooms`; read again when it changes. Empty: the API token is the only one.
+    /// File with the public keys (a JSON Web Key Set) of whoever signs tokens for `/api/v1/rooms`; read again when it changes. Empty, and `jwks_url` too: the API token is the only one.
     #[schemars(extend("format" = "file"))]
     pub jwks_file: PathBuf,
+    /// URL that they are fetched from instead: `https`, or `http` to an address in `network.allow_addresses`. Fetched anew when the answer's `max-age` is over, after 5 minutes at least and a day at most, and for a key that is not known, once a minute at most. Keys that were there stay while it cannot be reached.
+    #[schemars(extend("format" = "http-url"))]
+    pub jwks_url: String,
     /// The `iss` that these tokens have.
     #[schemars(extend("format" = "word"))]
     pub issuer: String,

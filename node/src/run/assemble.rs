@@ -4,13 +4,14 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio_util::task::TaskTracker;
 
-use super::opened::Secrets;
+use super::opened::{KeySetAt, Secrets};
 use crate::app::App;
 use crate::config::Config;
 use crate::data::NodeFile;
 use crate::edge::Buckets;
 use crate::hub::{self, Hub};
 use crate::ingest::Bans;
+use crate::issuer::{FetchedKeys, HttpSource, Issuer, Keys};
 use crate::load::Load;
 use crate::metrics::Metrics;
 use crate::outbound::{self, Dialler};
@@ -64,6 +65,16 @@ pub(crate) fn assemble(parts: Parts, at: &NodeFile) -> Arc<App> {
         ),
         false => Restreams::default(),
     };
+    let keys = secrets.key_set.map(|at| match at {
+        KeySetAt::File(key_set) => Keys::File(key_set),
+        KeySetAt::Url(url) => Keys::Url(FetchedKeys::start(
+            HttpSource::new(http, url),
+            metrics.key_set_fetches.clone(),
+            stop.closing_token(),
+            &tasks,
+        )),
+    });
+    let issuer = keys.map(|keys| Issuer::new(keys, &config.auth));
     Arc::new(App {
         node_id: config.node.id.clone(),
         known_rooms: rooms::Cache::new(Arc::clone(&rooms)),
@@ -78,12 +89,11 @@ pub(crate) fn assemble(parts: Parts, at: &NodeFile) -> Arc<App> {
             stop.closing_token(),
         ),
         metrics,
-        outbound: http,
         load: Load::default(),
         key_attempts: Buckets::new(config.rtmp.key_attempts_per_min_max),
         api_token: secrets.api_token,
         admin_token: secrets.admin_token,
-        key_set: secrets.key_set,
+        issuer,
         play_keys: secrets.play_keys,
         publish_keys: secrets.publish_keys,
         rtmp_address: at.rtmp,

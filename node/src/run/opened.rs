@@ -24,10 +24,15 @@ pub(crate) struct Secrets {
     pub admin_token: Token,
     pub play_keys: Reread<Keyring>,
     pub publish_keys: Reread<Keyring>,
-    /// The public keys of whoever else signs tokens.
-    pub key_set: Option<Reread<KeySet>>,
+    /// Where the public keys are of whoever else signs tokens.
+    pub key_set: Option<KeySetAt>,
     /// Where webhooks go, and what signs them; `None` where they are not configured.
     pub webhooks: Option<(HttpUrl, webhooks::Secrets)>,
+}
+
+pub(crate) enum KeySetAt {
+    File(Reread<KeySet>),
+    Url(HttpUrl),
 }
 
 impl Opened {
@@ -91,13 +96,19 @@ fn keyring(key: &'static str, file: KeyringFile, lock: &Lock) -> anyhow::Result<
     Reread::open(move || file.read_existing()).context(key)
 }
 
-fn key_set(config: &Config) -> anyhow::Result<Option<Reread<KeySet>>> {
-    let path = config.auth.jwks_file.clone();
+fn key_set(config: &Config) -> anyhow::Result<Option<KeySetAt>> {
+    let auth = &config.auth;
+    if !auth.jwks_url.is_empty() {
+        let url = HttpUrl::parse(&auth.jwks_url);
+        let url = url.map_err(|wrong| anyhow!("auth.jwks_url: {wrong}"))?;
+        return Ok(Some(KeySetAt::Url(url)));
+    }
+    let path = auth.jwks_file.clone();
     if path.as_os_str().is_empty() {
         return Ok(None);
     }
-    let key_set = Reread::open(move || data::read_key_set(&path));
-    Ok(Some(key_set.context("auth.jwks_file")?))
+    let key_set = Reread::open(move || data::read_key_set(&path)).context("auth.jwks_file")?;
+    Ok(Some(KeySetAt::File(key_set)))
 }
 
 fn webhook_signer(

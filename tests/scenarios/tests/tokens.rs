@@ -1,11 +1,12 @@
 //! Tokens that somebody else signs, with keys made by openssl, against a real node.
 
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use isocast_harness::{Node, NodeOptions, Scratch, http, run, tool};
+use isocast_harness::{Certificate, Node, NodeOptions, Process, Scratch, http, run, tool, wait};
 use serde_json::{Value, json};
 
 /// An RSA key in a file, and its public half as others read it.
@@ -225,7 +226,7 @@ fn a_token_allows_what_its_scope_says() {
     assert_eq!(ids, ["a", "mine"]);
 
     publish_set(&[&next]);
-    isocast_harness::wait::until("the new key set", 10, || {
+    wait::until("the new key set", 10, || {
         let (status, _) = ask(&node, &unknown, "GET", "/api/v1/rooms", "");
         (status == 200).then_some(())
     });
@@ -233,4 +234,121 @@ fn a_token_allows_what_its_scope_says() {
     assert_eq!(taken_back, refused(401, "unauthorized"));
     assert_eq!(node.operator("GET", "/api/v1/rooms", b"").status, 200);
     assert!(!node.log().contains(&all), "no token reaches the log");
+}
+
+/// nginx, with the files of a folder at its HTTPS address.
+fn serve(folder: &Scratch, certificate: &Certificate, at: SocketAddr) -> Process {
+    let root = folder.path().display();
+    let (cert, key) = (
+        certificate.cert_file.display(),
+        certificate.key_file.display(),
+    );
+    let configuration = format!(
+        "daemon off;
+master_process off;
+pid {root}/nginx.pid;
+error_log stderr error;
+events {{ worker_connections 64; }}
+http {{
+    access_log {root}/access.log;
+    client_body_temp_path {root}/body;
+    server {{
+        listen {at} ssl;
+        ssl_certificate {cert};
+        ssl_certificate_key {key};
+        root {root}/public;
+    }}
+}}
+"
+    );
+    let file = folder.file("nginx.conf");
+    std::fs::write(&file, configuration).expect("a folder of ours");
+    let mut command = Command::new(tool("nginx"));
+    command.args(["-e", "stderr", "-c"]).arg(&file);
+    let process = Process::start("nginx", &mut command, &folder.file("nginx.log"));
+    wait::until("nginx", 10, || TcpStream::connect(at).ok());
+    process
+}
+
+fn fetches(node: &Node, result: &str) -> f64 {
+    node.metric(&format!(
+        "isocast_key_set_fetches_total{{result=\"{result}\""
+    ))
+}
+
+#[test]
+fn keys_are_fetched_anew_when_their_issuer_replaces_them() {
+    let folder = Scratch::new("jwks");
+    let certificate = Certificate::issue(folder.path());
+    let [first, next, last] = ["first", "next", "last"].map(|kid| Issuer::new(folder.path(), kid));
+    let public = folder.file("public");
+    std::fs::create_dir(&public).expect("a folder of ours");
+    let publish_set = |keys: &[&Issuer]| {
+        let keys: Vec<_> = keys.iter().map(|issuer| &issuer.jwk).collect();
+        let new = folder.file("new.json");
+        std::fs::write(&new, json!({ "keys": keys }).to_string()).expect("writable");
+        std::fs::rename(&new, public.join("keys")).expect("one file system");
+    };
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let address = listener.local_addr().expect("a bound port");
+    drop(listener);
+    let node = NodeOptions::default()
+        .set("auth.jwks_url", format!("https://{address}/keys"))
+        .set("auth.issuer", "https://id.example")
+        .set("auth.audience", "isocast")
+        .set("network.allow_addresses", "127.0.0.1")
+        .set("network.ca_file", certificate.cert_file.display())
+        .start();
+    let [first_token, next_token, last_token] =
+        [&first, &next, &last].map(|issuer| issuer.token(&claims("rooms:read")));
+    let status = |token: &str| ask(&node, token, "GET", "/api/v1/rooms", "").0;
+
+    // The node has started without them.
+    assert_eq!(status(&first_token), 503);
+    assert_eq!((status("no-token"), status(&node.token)), (401, 200));
+    publish_set(&[&first]);
+    let mut server = serve(&folder, &certificate, address);
+    wait::until("the first keys", 30, || {
+        (status(&first_token) == 200).then_some(())
+    });
+    let failed = node.log().matches("auth.jwks_url gives no keys").count();
+    assert_eq!(failed, 1, "a line, however often it was tried");
+    assert!(fetches(&node, "unreachable") >= 1.0);
+
+    publish_set(&[&next]);
+    assert_eq!(status(&next_token), 200, "its key is asked for");
+    assert_eq!(status(&first_token), 401, "its key was taken back");
+    publish_set(&[&last]);
+    for _ in 0..20 {
+        assert_eq!(status(&last_token), 401, "once a minute");
+    }
+    assert_eq!(fetches(&node, "ok"), 2.0);
+    let asked = std::fs::read_to_string(folder.file("access.log")).expect("nginx keeps it");
+    assert_eq!(asked.lines().count(), 2, "{asked}");
+
+    server.signal(isocast_harness::Signal::KILL);
+    server.wait(10);
+    assert_eq!(status(&next_token), 200, "what was fetched stays");
+    let log = node.stop();
+    assert!(
+        !log.contains(&next_token) && !log.contains("panicked"),
+        "{log}"
+    );
+}
+
+#[test]
+fn keys_come_by_http_from_listed_addresses_only() {
+    let folder = Scratch::new("jwks");
+    let issuer = Issuer::new(folder.path(), "a");
+    let node = NodeOptions::default()
+        .set("auth.jwks_url", "http://127.0.0.1:9/keys")
+        .set("auth.issuer", "https://id.example")
+        .set("auth.audience", "isocast")
+        .start();
+    let token = issuer.token(&claims("rooms:read"));
+    let refused = ask(&node, &token, "GET", "/api/v1/rooms", "");
+    assert_eq!(refused, (503, "unavailable".to_owned()));
+    assert!(fetches(&node, "denied") >= 1.0);
+    assert_eq!(fetches(&node, "unreachable"), 0.0);
+    node.stop();
 }
