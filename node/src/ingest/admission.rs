@@ -108,13 +108,8 @@ pub(crate) async fn admit(admission: Admission<'_>, key: &str) -> Result<Admitte
 
 /// The room that this key opens, once a newcomer may have it.
 async fn turn(shown: &Shown<'_>, source: &Source, bans: &Bans, hub: &Hub) -> Result<Room, Refusal> {
-    let room = shown.opens().await?;
+    let room = open_and_not_banned(shown, source, bans).await?;
     tracing::debug!(room = %room.id, key = source.key_fingerprint, "the key is right");
-    if let Some(left) = bans.left(&Banned::of(&room.id, source), Instant::now().into_std()) {
-        return Err(Refusal::Banned {
-            left_s: left.as_secs() + 1,
-        });
-    }
     let Some(stream) = hub.stream(&room.id) else {
         return Ok(room);
     };
@@ -122,9 +117,25 @@ async fn turn(shown: &Shown<'_>, source: &Source, bans: &Bans, hub: &Hub) -> Res
         OnConflict::Takeover => Ok(room),
         OnConflict::Refuse => match outlast(&stream).await? {
             Outlasted::AtOnce => Ok(room),
-            // The room may have been deleted meanwhile, which is one way for its publisher to go.
-            Outlasted::AfterAWait => shown.opens().await,
+            // Its publisher may have gone because the room was deleted, or its key banned.
+            Outlasted::AfterAWait => open_and_not_banned(shown, source, bans).await,
         },
+    }
+}
+
+/// The room that this key opens, unless it was sent away lately.
+async fn open_and_not_banned(
+    shown: &Shown<'_>,
+    source: &Source,
+    bans: &Bans,
+) -> Result<Room, Refusal> {
+    let room = shown.opens().await?;
+    let left = bans.left(&Banned::of(&room.id, source), Instant::now().into_std());
+    match left {
+        Some(left) => Err(Refusal::Banned {
+            left_s: left.as_secs() + 1,
+        }),
+        None => Ok(room),
     }
 }
 

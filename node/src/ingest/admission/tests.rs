@@ -141,10 +141,10 @@ async fn who_has_lost_its_place_takes_no_room() {
 }
 
 /// Sends this publisher away and all who come with such a key, for a while.
-fn kick(place: &Place, admitted: &Admitted, length: Duration) {
+fn kick(place: &Place, stream: &Stream, length: Duration) {
     let now = Instant::now().into_std();
-    let source = admitted.stream.kick(now).unwrap().source.unwrap();
-    let banned = Banned::of(admitted.stream.room(), &source);
+    let source = stream.kick(now).unwrap().source.unwrap();
+    let banned = Banned::of(stream.room(), &source);
     place.bans.add(banned, length, now);
 }
 
@@ -153,7 +153,7 @@ async fn a_banned_key_is_refused_until_its_time_is_over() {
     let place = Place::new();
     let key = place.room("a", OnConflict::Refuse).await;
     let admitted = place.hold(key.reveal()).await.unwrap();
-    kick(&place, &admitted, 10 * SILENCE);
+    kick(&place, &admitted.stream, 10 * SILENCE);
     let refused = place.admit(key.reveal()).await.err();
     assert_eq!(refused, Some(Refusal::Banned { left_s: 11 }));
     let wrong = place.admit("room_a_key_wrong").await.err();
@@ -177,7 +177,7 @@ async fn who_is_sent_away_with_a_minted_key_does_not_come_back_with_the_next() {
         says.mint(&place.publish_keys, own.room())
     };
     let admitted = place.hold(mint(&own).reveal()).await.unwrap();
-    kick(&place, &admitted, 10 * SILENCE);
+    kick(&place, &admitted.stream, 10 * SILENCE);
     let admit = async |key: &PublishKey| place.admit(key.reveal()).await.err();
     let refused = admit(&mint(&own)).await;
     assert_eq!(refused, Some(Refusal::Banned { left_s: 11 }));
@@ -187,7 +187,7 @@ async fn who_is_sent_away_with_a_minted_key_does_not_come_back_with_the_next() {
     assert_eq!(admit(&mint(&own)).await, None);
 
     let admitted = place.hold(own.reveal()).await.unwrap();
-    kick(&place, &admitted, 10 * SILENCE);
+    kick(&place, &admitted.stream, 10 * SILENCE);
     assert!(matches!(admit(&own).await, Some(Refusal::Banned { .. })));
     assert_eq!(
         admit(&mint(&own)).await,
@@ -402,4 +402,15 @@ async fn a_room_that_is_deleted_meanwhile_is_nobodys() {
     place.hub.remove(key.room());
     assert_eq!(newcomer.await.err(), Some(Refusal::KeyRefused));
     assert!(place.hub.stream(key.room()).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_sent_away_meanwhile_is_not_let_in_by_a_second_connection() {
+    let place = Place::new();
+    let key = place.room("a", OnConflict::Refuse).await;
+    let (_present, newcomer) = contest(&place, &key).await;
+    let stream = place.hub.stream(key.room()).unwrap();
+    kick(&place, &stream, 10 * SILENCE);
+    let refused = Some(Refusal::Banned { left_s: 11 });
+    assert_eq!(newcomer.await.err(), refused);
 }
