@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use hyper::HeaderMap;
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::HeaderName;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -34,8 +34,8 @@ impl Client {
             return Ok(client);
         }
         for value in headers.get_all(X_FORWARDED_FOR).iter().rev() {
-            for entry in entries(value)?.rev() {
-                client = address(entry.trim()).ok_or(Malformed)?;
+            for entry in value.as_bytes().rsplit(|byte| *byte == b',') {
+                client = address(entry).ok_or(Malformed)?;
                 if !is_proxy(client) {
                     return Ok(client);
                 }
@@ -45,12 +45,9 @@ impl Client {
     }
 }
 
-fn entries(value: &HeaderValue) -> Result<std::str::Split<'_, char>, Malformed> {
-    Ok(value.to_str().map_err(|_| Malformed)?.split(','))
-}
-
 /// Some proxies write the port too, and brackets around IPv6.
-fn address(text: &str) -> Option<IpAddr> {
+fn address(entry: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(entry.trim_ascii()).ok()?;
     let bare = text
         .strip_prefix('[')
         .and_then(|text| text.strip_suffix(']'));
@@ -64,6 +61,8 @@ fn address(text: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use hyper::header::HeaderValue;
+
     use super::*;
 
     #[test]
@@ -88,6 +87,8 @@ mod tests {
             (&["192.0.2.1:443"], Some("192.0.2.1")),
             (&["::ffff:192.0.2.1"], Some("192.0.2.1")),
             (&["nonsense, 192.0.2.1"], Some("192.0.2.1")),
+            (&["\u{fc}, 192.0.2.1"], Some("192.0.2.1")),
+            (&["\u{fc}", "192.0.2.1"], Some("192.0.2.1")),
             (&["nonsense"], None),
             (&["192.0.2.1, nonsense"], None),
             (&["192.0.2.1, "], None),
@@ -95,6 +96,7 @@ mod tests {
             (&["[192.0.2.1]"], None),
             (&[""], None),
             (&["\u{fc}"], None),
+            (&["192.0.2.1, \u{fc}"], None),
         ] {
             let mut headers = HeaderMap::new();
             for value in values {

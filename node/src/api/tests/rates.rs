@@ -106,6 +106,7 @@ async fn clients_of_a_proxy_are_told_apart_and_a_proxy_that_tells_nothing_is_not
         ("2001:db8:0:1::1", 200),
         ("2001:db8::2", 429),
         ("192.0.2.1", 200),
+        ("\u{fc}, 192.0.2.1", 429),
     ] {
         let answer = node.ask(READ, &of(client), "").await;
         assert_eq!(answer.status, status, "{client}");
