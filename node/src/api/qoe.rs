@@ -171,6 +171,8 @@ mod tests {
         }
         let answer = node.ask("POST /api/v1/qoe", &[], body).await;
         assert_eq!((answer.status, answer.code().as_str()), (429, "too_many"));
-        assert_eq!(answer.header("retry-after"), Some("30"));
+        // 30 at once, and less the longer the test takes.
+        let wait_s = answer.retry_after_s();
+        assert!(matches!(wait_s, Some(1..=30)), "{answer:?}");
     }
 }

@@ -190,6 +190,10 @@ impl Answer {
         Some(line[name.len() + 1..].trim())
     }
 
+    pub(crate) fn retry_after_s(&self) -> Option<u32> {
+        self.header("retry-after")?.parse().ok()
+    }
+
     /// The code of an error in the one shape that errors have.
     pub(crate) fn code(&self) -> String {
         let body: Value = serde_json::from_str(&self.body).unwrap_or_default();

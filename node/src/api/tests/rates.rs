@@ -16,7 +16,9 @@ impl Node {
     async fn told(&self, line: &str, headers: &[(&str, &str)]) -> (u16, String) {
         let answer = self.ask(line, headers, "").await;
         if answer.status == 429 {
-            assert_eq!(answer.header("retry-after"), Some("30"), "{answer:?}");
+            // 30 at once, and less the longer the test takes.
+            let wait_s = answer.retry_after_s();
+            assert!(matches!(wait_s, Some(1..=30)), "{answer:?}");
         }
         match answer.status {
             200..300 => (answer.status, String::new()),
