@@ -63,15 +63,18 @@ impl DecoderConfig {
         NalUnits::new(access_unit, self.nal_length_size)
     }
 
-    /// The parameter set that an access unit brings along before its first slice.
-    #[must_use]
-    pub fn sps_in(&self, access_unit: &[u8]) -> Option<Sps> {
-        let mut before_slices = self
-            .nal_units(access_unit)
+    /// The parameter sets that an access unit brings along before its first slice, but for those
+    /// that cannot be read.
+    pub fn sps_in(&self, access_unit: &[u8]) -> impl Iterator<Item = Sps> {
+        self.nal_units(access_unit)
             .map_while(Result::ok)
-            .take_while(|nal| !nal_type::SLICES.contains(&nal_unit_type(nal)));
-        let sps = before_slices.find(|nal| nal_unit_type(nal) == nal_type::SPS)?;
-        Sps::parse(sps).ok()
+            .take_while(|nal| !nal_type::SLICES.contains(&nal_unit_type(nal)))
+            .filter_map(|nal| Sps::parse(nal).ok())
+    }
+
+    /// The record's own, but for those that cannot be read.
+    pub(super) fn sps_parsed(&self) -> impl Iterator<Item = Sps> {
+        self.sps.iter().filter_map(|nal| Sps::parse(nal).ok())
     }
 }
 

@@ -26,7 +26,7 @@ pub fn target(data: &[u8]) -> &'static str {
     let nals: Vec<_> = config.nal_units(access_unit).collect();
     let bytes: usize = nals.iter().flatten().map(|nal| nal.len()).sum();
     assert!(bytes <= access_unit.len());
-    if let Some(sps) = config.sps_in(access_unit) {
+    for sps in config.sps_in(access_unit) {
         assert!((1..=16_384).contains(&sps.width) && (1..=16_384).contains(&sps.height));
     }
     "read"
