@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 /// Whoever asks is a request or an encoder that connects.
 const READ_WITHIN: Duration = Duration::from_secs(5);
@@ -11,7 +11,13 @@ const READ_WITHIN: Duration = Duration::from_secs(5);
 /// A reading of the same files again and again, at most one at a time.
 #[derive(Debug)]
 pub(crate) struct Reading<T> {
-    under_way: Option<JoinHandle<T>>,
+    under_way: Option<UnderWay<T>>,
+}
+
+#[derive(Debug)]
+struct UnderWay<T> {
+    reading: JoinHandle<T>,
+    until: Instant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,30 +33,41 @@ impl<T: Send + 'static> Reading<T> {
         Self { under_way: None }
     }
 
-    /// What `read` returns. One that is late is not waited for again, and no other begins beside it:
-    /// once it has ended, the next call has what it returned.
+    /// What `read` returns now. A reading that is late, or whose caller has gone, goes on, and no
+    /// other begins beside it. What it returns is as old as it is, so the next call reads anew.
     pub(crate) async fn of(
         &mut self,
         read: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Unread> {
-        let patience = match self.under_way {
-            Some(_) => Duration::ZERO,
-            None => READ_WITHIN,
-        };
-        let reading = self
-            .under_way
-            .get_or_insert_with(|| tokio::task::spawn_blocking(read));
-        let done = timeout(patience, reading).await.map_err(|_| Unread::Late)?;
+        if let Some(before) = &mut self.under_way {
+            let _: Result<T, Unread> = before.end().await?;
+        }
+        let begun = self.under_way.insert(UnderWay {
+            reading: tokio::task::spawn_blocking(read),
+            until: Instant::now() + READ_WITHIN,
+        });
+        let done = begun.end().await?;
         self.under_way = None;
-        done.map_err(|_| Unread::BrokeOff)
+        done
+    }
+}
+
+impl<T> UnderWay<T> {
+    /// What it returns, unless it is late.
+    async fn end(&mut self) -> Result<Result<T, Unread>, Unread> {
+        let ended = timeout_at(self.until, &mut self.reading).await;
+        let ended = ended.map_err(|_| Unread::Late)?;
+        Ok(ended.map_err(|_| Unread::BrokeOff))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::sync::mpsc;
 
-    use tokio::time::{Instant, advance};
+    use futures_util::poll;
+    use tokio::time::advance;
 
     use super::*;
 
@@ -78,8 +95,39 @@ mod tests {
                 done => break done,
             }
         };
-        assert_eq!(first, Ok(1));
+        assert_eq!(first, Ok(2), "the late one is older than the call");
         assert_eq!(reading.of(|| 3).await, Ok(3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reading_whose_caller_has_gone_is_waited_for_and_not_taken() {
+        let (answer, answered) = mpsc::channel();
+        let mut reading = Reading::new();
+        let gone = reading.of(move || answered.recv().unwrap());
+        assert!(poll!(pin!(gone)).is_pending());
+        advance(READ_WITHIN / 2).await;
+        let mut next = pin!(reading.of(|| 2));
+        assert!(poll!(&mut next).is_pending(), "it may still end in time");
+        answer.send(1).unwrap();
+        assert_eq!(next.await, Ok(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reading_that_ended_long_ago_is_not_taken() {
+        let (answer, answered) = mpsc::channel();
+        let mut reading = Reading::new();
+        let gone = reading.of(move || answered.recv().unwrap());
+        assert!(poll!(pin!(gone)).is_pending());
+        answer.send(1).unwrap();
+        let give_up = std::time::Instant::now() + Duration::from_secs(10);
+        let has_ended =
+            |reading: &Reading<_>| reading.under_way.as_ref().unwrap().reading.is_finished();
+        while !has_ended(&reading) {
+            assert!(std::time::Instant::now() < give_up, "it was answered");
+            tokio::task::yield_now().await;
+        }
+        advance(10 * READ_WITHIN).await;
+        assert_eq!(reading.of(|| 2).await, Ok(2));
     }
 
     #[tokio::test]

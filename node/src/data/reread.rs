@@ -47,9 +47,12 @@ impl<T: Send + Sync + 'static> Reread<T> {
     pub(crate) async fn now(&self) -> Arc<T> {
         let mut known = self.known.lock().await;
         if known.read_at.elapsed() >= READ_EVERY {
-            known.read_at = Instant::now();
+            let asked_at = Instant::now();
             let read = Arc::clone(&self.read);
-            let trouble = match known.reading.of(move || read()).await {
+            let value = known.reading.of(move || read()).await;
+            // Not before: a request that is given up here has read nothing.
+            known.read_at = asked_at;
+            let trouble = match value {
                 Ok(Ok(value)) => {
                     known.value = Arc::new(value);
                     known.is_stale = false;
@@ -76,6 +79,10 @@ impl<T> fmt::Debug for Reread<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::sync::mpsc;
+
+    use futures_util::poll;
     use tokio::time::advance;
 
     use super::super::private;
@@ -111,6 +118,20 @@ mod tests {
         }
         scratch.write("number", b"3");
         advance(READ_EVERY).await;
+        assert_eq!(*number.now().await, 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_is_given_up_while_it_is_read_delays_no_other() {
+        let (write, written) = mpsc::channel();
+        let written = std::sync::Mutex::new(written);
+        write.send(1).unwrap();
+        let read = move || Ok(written.lock().unwrap().recv().unwrap());
+        let number = Reread::open(read).expect("readable");
+        advance(READ_EVERY).await;
+        assert!(poll!(pin!(number.now())).is_pending());
+        write.send(2).unwrap();
+        write.send(3).unwrap();
         assert_eq!(*number.now().await, 3);
     }
 

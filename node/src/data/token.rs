@@ -118,9 +118,12 @@ impl Token {
         if known.read_at.elapsed() < good_for {
             return is_known;
         }
-        known.read_at = Instant::now();
+        let asked_at = Instant::now();
         let file = self.file.clone();
-        match known.reading.of(move || file.read_existing()).await {
+        let read = known.reading.of(move || file.read_existing()).await;
+        // Not before: a request that is given up here has read nothing.
+        known.read_at = asked_at;
+        match read {
             Ok(Ok(token)) => known.token = token,
             Ok(Err(error)) => tracing::warn!(%error, "the token that was read before stays"),
             Err(error) => {
@@ -150,6 +153,10 @@ fn same(one: &[u8], other: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::sync::mpsc;
+
+    use futures_util::poll;
     use tokio::time::advance;
 
     use super::super::scratch::Scratch;
@@ -193,6 +200,26 @@ mod tests {
         advance(TRUSTED).await;
         assert!(!token.is(OLD).await);
         assert!(token.is(NEW).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_is_given_up_while_the_file_is_read_delays_no_other() {
+        let scratch = Scratch::new();
+        scratch.write("token", OLD.as_bytes());
+        let file = mounted(&scratch);
+        let token = Token::new(file.clone(), file.read_existing().expect("there"));
+        advance(TRUSTED).await;
+        let (answer, answered) = mpsc::channel();
+        {
+            let mut known = token.known.lock().await;
+            let slow = known.reading.of(move || answered.recv().unwrap());
+            assert!(poll!(pin!(slow)).is_pending());
+        }
+        assert!(poll!(pin!(token.is(NEW))).is_pending());
+        answer.send(file.read_existing()).expect("awaited");
+        scratch.write("token", NEW.as_bytes());
+        assert!(token.is(NEW).await);
+        assert!(!token.is(OLD).await);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! Certificates of every kind in files, and their replacement.
 
+use std::fs::OpenOptions;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -283,9 +284,10 @@ async fn a_file_that_does_not_come_is_not_waited_for_and_not_asked_for_twice() {
     assert_eq!(count(&metrics, "failed"), Some(1));
     reloader.look(&metrics).await;
     assert_eq!(count(&metrics, "failed"), Some(1), "told once");
-    let newer = Issued::new();
-    std::fs::write(&files.key_file, &newer.key).unwrap();
-    std::fs::write(&files.cert_file, &newer.chain).unwrap();
+    let writer = OpenOptions::new().write(true).open(&files.cert_file);
+    std::fs::remove_file(&files.cert_file).unwrap();
+    Issued::new().write(scratch.path());
+    drop(writer.unwrap());
     // The clock of the runtime stands still.
     let give_up = std::time::Instant::now() + Duration::from_secs(10);
     while !acceptors.has_changed().unwrap() {
