@@ -8,6 +8,11 @@
 #[cfg(target_env = "gnu")]
 const MAPPED_BYTES_MIN: libc::c_int = 128 << 10;
 
+/// So many at most. The kernel allows a process 65,530 mappings (`vm.max_map_count`), and code, stacks and
+/// sockets need some.
+#[cfg(target_env = "gnu")]
+const MAPPED_MAX: libc::c_int = 16 << 10;
+
 /// Keeps large blocks out of the heaps, for as long as the process runs. Call it before the first
 /// thread is started.
 ///
@@ -20,10 +25,15 @@ pub fn keep_large_blocks_apart() {
     #[expect(unsafe_code, reason = "the standard library has no way to it")]
     // SAFETY: mallopt takes two integers and keeps no pointer. It is safe to call at any time; glibc
     // locks while it changes the value.
-    let is_set = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_BYTES_MIN) };
+    let are_set = unsafe {
+        [
+            libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_BYTES_MIN),
+            libc::mallopt(libc::M_MMAP_MAX, MAPPED_MAX),
+        ]
+    };
     #[cfg(target_env = "gnu")]
-    // It refuses what is larger than half a heap, which this is not.
-    debug_assert_eq!(is_set, 1, "mallopt took the threshold");
+    // It refuses a threshold above half a heap, which this is not.
+    debug_assert_eq!(are_set, [1, 1], "mallopt took both");
 }
 
 /// Gives back the free pages between blocks that are in use, in every heap (malloc_trim(3)).

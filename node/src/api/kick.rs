@@ -13,7 +13,7 @@ use super::rooms::room_id;
 use super::wire::{BAN_S_MAX, Kick};
 use crate::app::App;
 use crate::error::Refusal;
-use crate::hub::Kicked;
+use crate::hub::Source;
 use crate::ingest::Banned;
 
 /// `POST /api/v1/rooms/<id>/kick`: ends the present broadcast. Viewers are held as always when a
@@ -32,15 +32,19 @@ pub(super) async fn kick(
     }
     let now = Instant::now();
     let stream = app.hub.stream(&id).ok_or(Refusal::NotLive)?;
-    let Kicked { source } = stream.kick(now).ok_or(Refusal::NotLive)?;
-    let key = source.as_ref().map(|source| &source.key_fingerprint);
+    let ban = |source: &Source| {
+        if ban_s > 0 {
+            let banned = Banned::of(&id, source);
+            app.bans.add(banned, Duration::from_secs(ban_s), now);
+        }
+    };
+    // Before it goes, for another connection of its may wait for that; and once more, for another
+    // publisher may have come in between.
+    stream.source().iter().for_each(ban);
+    let source = stream.kick(now).ok_or(Refusal::NotLive)?;
+    ban(&source);
+    let key = source.key_fingerprint;
     tracing::info!(room = %id, key, ban_s, "publisher sent away");
-    if let Some(source) = source
-        && ban_s > 0
-    {
-        let banned = Banned::of(&id, &source);
-        app.bans.add(banned, Duration::from_secs(ban_s), now);
-    }
     Ok(StatusCode::NO_CONTENT)
 }
 

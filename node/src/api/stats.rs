@@ -113,7 +113,6 @@ mod tests {
 
     use super::*;
     use crate::api::tests::{AUTHORIZED, Node, publish};
-    use crate::hub::Source;
 
     #[tokio::test]
     async fn a_live_room_tells_what_comes_in_and_goes_out() {
@@ -124,11 +123,6 @@ mod tests {
         };
         assert_eq!(ask().await.code(), "not_live");
         let (publisher, stream) = publish(&node);
-        publisher.introduce(Source {
-            key_fingerprint: "0123456789abcdef".into(),
-            key_is_minted: false,
-            address: [192, 0, 2, 1].into(),
-        });
         stream.count_out(Protocol::HttpFlv, 1000);
         let viewer = stream.subscribe(Protocol::HttpFlv);
 

@@ -628,7 +628,11 @@ pub(crate) fn publish(node: &Node) -> (crate::hub::Publisher, Arc<crate::hub::St
         epoch: 1,
     };
     let now = std::time::Instant::now();
-    let (publisher, stream) = node.app.hub.publish(claim, now).unwrap();
+    let (publisher, stream) = node
+        .app
+        .hub
+        .publish(claim, crate::hub::Source::anyone(), now)
+        .unwrap();
     send_audio(&publisher);
     (publisher, stream)
 }

@@ -26,7 +26,7 @@ pub(crate) use gop::Gop;
 pub(crate) use headers::{Described, Headers, Tracks};
 pub(crate) use life::State;
 pub(crate) use meter::{Quality, TrackQuality};
-pub(crate) use present::{Kicked, Source};
+pub(crate) use present::Source;
 pub(crate) use publisher::{Publisher, Revocation};
 pub(crate) use ring::{Slot, Wire};
 pub(crate) use stream::Stream;
@@ -98,6 +98,7 @@ impl Hub {
     pub(crate) fn publish(
         &self,
         claim: Claim,
+        source: Source,
         now: Instant,
     ) -> Result<(Publisher, Arc<Stream>), Full> {
         let mut streams = self.streams.lock();
@@ -110,7 +111,7 @@ impl Hub {
                 stream
             }
         };
-        let publisher = Publisher::start(Arc::clone(&stream), claim, now);
+        let publisher = Publisher::start(Arc::clone(&stream), claim, source, now);
         Ok((publisher, stream))
     }
 

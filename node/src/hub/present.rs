@@ -19,17 +19,11 @@ pub(crate) struct Source {
     pub address: IpAddr,
 }
 
-/// A publisher was sent away.
-#[derive(Debug)]
-pub(crate) struct Kicked {
-    pub source: Option<Source>,
-}
-
 /// The publisher of a live stream.
 #[derive(Debug)]
 pub(super) struct Present {
     epoch: u64,
-    source: Option<Source>,
+    source: Source,
     revoked: Revocation,
     last_frame: Instant,
     /// Its key is no longer the room's: it goes on, but a newcomer wins at once.
@@ -53,10 +47,10 @@ impl Stream {
         self.read().epoch
     }
 
-    /// Who publishes now, where it is known.
+    /// Who publishes now.
     pub(crate) fn source(&self) -> Option<Source> {
         let inner = self.read();
-        inner.present.as_ref()?.source.clone()
+        Some(inner.present.as_ref()?.source.clone())
     }
 
     /// When the present publisher last sent something, or began; `None` where there is none, and
@@ -69,7 +63,7 @@ impl Stream {
     }
 
     /// Makes the claim's holder the publisher; the present one learns that it is no longer.
-    pub(super) fn begin(&self, claim: &Claim, now: Instant) -> Revocation {
+    pub(super) fn begin(&self, claim: &Claim, source: Source, now: Instant) -> Revocation {
         let revoked = Revocation::default();
         let mut inner = self.write();
         if let Some(old) = inner.present.take() {
@@ -77,7 +71,7 @@ impl Stream {
         }
         inner.present = Some(Present {
             epoch: claim.epoch,
-            source: None,
+            source,
             revoked: revoked.clone(),
             last_frame: now,
             gives_way: false,
@@ -90,15 +84,6 @@ impl Stream {
         inner.epoch = claim.epoch;
         self.enter(&mut inner, State::Live, now);
         revoked
-    }
-
-    /// Keeps who the publisher with this epoch is.
-    pub(super) fn introduce(&self, epoch: u64, source: Source) {
-        let mut inner = self.write();
-        let present = inner.present.as_mut();
-        if let Some(present) = present.filter(|present| present.epoch == epoch) {
-            present.source = Some(source);
-        }
     }
 
     /// Takes a frame of the publisher with this epoch; false where another one took its place.
@@ -164,13 +149,22 @@ impl Stream {
 
     /// Sends the present publisher away as an operator wishes; viewers are held. Who it was, where
     /// there was one.
-    pub(crate) fn kick(&self, now: Instant) -> Option<Kicked> {
+    pub(crate) fn kick(&self, now: Instant) -> Option<Source> {
         let mut inner = self.write();
         let present = inner.present.take()?;
         present.revoked.kick();
         self.enter(&mut inner, State::Interrupted, now);
-        Some(Kicked {
-            source: present.source,
-        })
+        Some(present.source)
+    }
+}
+
+#[cfg(test)]
+impl Source {
+    pub(crate) fn anyone() -> Self {
+        Self {
+            key_fingerprint: "0123456789abcdef".into(),
+            key_is_minted: false,
+            address: IpAddr::from([192, 0, 2, 1]),
+        }
     }
 }

@@ -55,8 +55,8 @@ impl Revocation {
 }
 
 impl Publisher {
-    pub(super) fn start(stream: Arc<Stream>, claim: Claim, now: Instant) -> Self {
-        let revoked = stream.begin(&claim, now);
+    pub(super) fn start(stream: Arc<Stream>, claim: Claim, source: Source, now: Instant) -> Self {
+        let revoked = stream.begin(&claim, source, now);
         Self {
             stream,
             claim,
@@ -66,11 +66,6 @@ impl Publisher {
 
     pub(crate) fn claim(&self) -> &Claim {
         &self.claim
-    }
-
-    /// Says who it is.
-    pub(crate) fn introduce(&self, source: Source) {
-        self.stream.introduce(self.claim.epoch, source);
     }
 
     /// What the room takes at most.

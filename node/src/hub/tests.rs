@@ -87,7 +87,7 @@ impl World {
             node: "node-1".into(),
             epoch: self.epoch.get(),
         };
-        self.hub.publish(claim, self.now)
+        self.hub.publish(claim, Source::anyone(), self.now)
     }
 
     /// The hub as it is this long after the stream's last change of state.

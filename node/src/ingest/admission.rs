@@ -81,12 +81,11 @@ pub(crate) async fn admit(admission: Admission<'_>, key: &str) -> Result<Admitte
         Refusal::Unavailable("the registry")
     })?;
     let held = Held::new(Arc::clone(registry), claim.clone(), awaited);
-    let published = hub.publish(claim, Instant::now().into_std());
+    let published = hub.publish(claim, source.clone(), Instant::now().into_std());
     let (publisher, stream) = published.map_err(|_| Refusal::Full)?;
-    publisher.introduce(source);
     stream.set_room_limits(limits.of_room(&room.limits));
     // Who changed or deleted the room since the key was checked did not find this stream to tell it.
-    let newest = match newest(&shown, room.clone()).await {
+    let newest = match newest(&shown, &source, bans, room.clone()).await {
         Ok(newest) => newest,
         Err(refusal) => {
             drop(publisher);
@@ -108,7 +107,8 @@ pub(crate) async fn admit(admission: Admission<'_>, key: &str) -> Result<Admitte
 
 /// The room that this key opens, once a newcomer may have it.
 async fn turn(shown: &Shown<'_>, source: &Source, bans: &Bans, hub: &Hub) -> Result<Room, Refusal> {
-    let room = open_and_not_banned(shown, source, bans).await?;
+    let room = shown.opens().await?;
+    check_ban(&room, source, bans)?;
     tracing::debug!(room = %room.id, key = source.key_fingerprint, "the key is right");
     let Some(stream) = hub.stream(&room.id) else {
         return Ok(room);
@@ -118,36 +118,41 @@ async fn turn(shown: &Shown<'_>, source: &Source, bans: &Bans, hub: &Hub) -> Res
         OnConflict::Refuse => match outlast(&stream).await? {
             Outlasted::AtOnce => Ok(room),
             // Its publisher may have gone because the room was deleted, or its key banned.
-            Outlasted::AfterAWait => open_and_not_banned(shown, source, bans).await,
+            Outlasted::AfterAWait => {
+                let room = shown.opens().await?;
+                check_ban(&room, source, bans)?;
+                Ok(room)
+            }
         },
     }
 }
 
-/// The room that this key opens, unless it was sent away lately.
-async fn open_and_not_banned(
-    shown: &Shown<'_>,
-    source: &Source,
-    bans: &Bans,
-) -> Result<Room, Refusal> {
-    let room = shown.opens().await?;
+/// Whoever was sent away lately stays away.
+fn check_ban(room: &Room, source: &Source, bans: &Bans) -> Result<(), Refusal> {
     let left = bans.left(&Banned::of(&room.id, source), Instant::now().into_std());
-    match left {
-        Some(left) => Err(Refusal::Banned {
+    left.map_or(Ok(()), |left| {
+        Err(Refusal::Banned {
             left_s: left.as_secs() + 1,
-        }),
-        None => Ok(room),
-    }
+        })
+    })
 }
 
 /// The room as it is now, as far as that can be known.
-async fn newest(shown: &Shown<'_>, known: Room) -> Result<Room, Refusal> {
-    match shown.opens().await {
+async fn newest(
+    shown: &Shown<'_>,
+    source: &Source,
+    bans: &Bans,
+    known: Room,
+) -> Result<Room, Refusal> {
+    let room = match shown.opens().await {
         Err(Refusal::Unavailable(_)) => {
             tracing::warn!(room = %known.id, "its key and limits are those of a moment ago");
-            Ok(known)
+            known
         }
-        answer => answer,
-    }
+        answer => answer?,
+    };
+    check_ban(&room, source, bans)?;
+    Ok(room)
 }
 
 /// A key, and what tells whether it opens its room.

@@ -134,7 +134,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::hub::{Delivery, Hub, Item, Limits, Protocol, Stream, Subscriber};
+    use crate::hub::{Delivery, Hub, Item, Limits, Protocol, Source, Stream, Subscriber};
     use crate::registry::Claim;
     use crate::rooms::RoomId;
 
@@ -161,7 +161,9 @@ mod tests {
             node: "node-1".into(),
             epoch,
         };
-        let (publisher, stream) = hub.publish(claim, Instant::now()).unwrap();
+        let (publisher, stream) = hub
+            .publish(claim, Source::anyone(), Instant::now())
+            .unwrap();
         (Importer::new(publisher), stream)
     }
 

@@ -10,22 +10,22 @@ const EVERY_AT_MOST: Duration = Duration::from_mins(1);
 #[derive(Debug, Default)]
 pub(super) struct GiveBack {
     last: Option<Instant>,
-    /// Something was live since.
+    /// Streams were kept since.
     was_busy: bool,
 }
 
 impl GiveBack {
-    /// True when this share of the memory is used that less of it would soon be missed, and when the
-    /// last stream is over, whose memory nobody will use again soon.
-    pub(super) fn is_due(&mut self, memory: f64, live: usize, now: Instant) -> bool {
-        self.was_busy |= live > 0;
+    /// True when so large a share of the memory is used that the rest would soon be missed, and when
+    /// the last stream is forgotten, whose memory nobody will use again soon.
+    pub(super) fn is_due(&mut self, memory: f64, streams: usize, now: Instant) -> bool {
+        self.was_busy |= streams > 0;
         let is_short = memory >= Level::NoNewViewers.begins_at() - RELEASE;
-        let is_idle = live == 0 && self.was_busy;
+        let is_idle = streams == 0 && self.was_busy;
         let elapsed = |last| now.saturating_duration_since(last) >= EVERY_AT_MOST;
         let due = (is_short || is_idle) && self.last.is_none_or(elapsed);
         if due {
             self.last = Some(now);
-            self.was_busy = live > 0;
+            self.was_busy = streams > 0;
         }
         due
     }
@@ -39,7 +39,7 @@ mod tests {
     fn before_memory_is_short_and_after_the_last_stream_and_once_a_minute() {
         let start = Instant::now();
         let mut give_back = GiveBack::default();
-        for (second, memory, live, due) in [
+        for (second, memory, streams, due) in [
             (0, 0.0, 0, false),
             (1, 0.74, 2, false),
             (2, 0.75, 2, true),
@@ -52,7 +52,7 @@ mod tests {
             (502, 0.5, 0, true),
         ] {
             let now = start + Duration::from_secs(second);
-            assert_eq!(give_back.is_due(memory, live, now), due, "at {second} s");
+            assert_eq!(give_back.is_due(memory, streams, now), due, "at {second} s");
         }
     }
 }

@@ -5,7 +5,7 @@ use futures_util::FutureExt;
 use isocast_media::{Codec, Frame, Kind, MediaMs};
 
 use super::*;
-use crate::hub::{Hub, Limits, Publisher};
+use crate::hub::{Hub, Limits, Publisher, Source};
 use crate::registry::Claim;
 
 const LIMITS: Limits = Limits {
@@ -50,7 +50,10 @@ impl Studio {
             node: "node-1".into(),
             epoch: self.epoch,
         };
-        let (publisher, stream) = self.hub.publish(claim, Instant::now()).unwrap();
+        let (publisher, stream) = self
+            .hub
+            .publish(claim, Source::anyone(), Instant::now())
+            .unwrap();
         let channel = self.packager.follow(&stream).unwrap();
         let config = frame(Kind::Config, 0, b"\x12\x10");
         publisher.push(config, Instant::now()).unwrap();
@@ -279,7 +282,10 @@ async fn nothing_is_cut_where_hls_is_off() {
         node: "node-1".into(),
         epoch: 1,
     };
-    let (_publisher, stream) = studio.hub.publish(claim, Instant::now()).unwrap();
+    let (_publisher, stream) = studio
+        .hub
+        .publish(claim, Source::anyone(), Instant::now())
+        .unwrap();
     assert!(studio.packager.follow(&stream).is_none());
     assert!(studio.tasks.is_empty() && studio.packager.channel(stream.room()).is_none());
 }

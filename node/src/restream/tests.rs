@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use super::*;
 use crate::config::Config;
 use crate::data::Secret;
-use crate::hub::{Hub, Publisher};
+use crate::hub::{Hub, Publisher, Source};
 use crate::outbound::{Rules, Trust};
 use crate::registry::Claim;
 use crate::rooms::memory::Memory;
@@ -142,7 +142,9 @@ impl World {
             node: "n".into(),
             epoch: 1,
         };
-        let (publisher, stream) = hub.publish(claim, Instant::now()).unwrap();
+        let (publisher, stream) = hub
+            .publish(claim, Source::anyone(), Instant::now())
+            .unwrap();
         Self {
             restreams,
             hub,

@@ -5,7 +5,7 @@ use isocast_media::{Codec, Frame, Kind, MediaMs};
 
 use super::*;
 use crate::data::scratch::Scratch;
-use crate::hub::{Hub, Publisher};
+use crate::hub::{Hub, Publisher, Source};
 use crate::registry::Claim;
 use crate::run::assemble::hub_limits;
 
@@ -27,7 +27,9 @@ impl Stage {
             node: "node-1".into(),
             epoch: 1,
         };
-        let (publisher, stream) = hub.publish(claim, Instant::now()).unwrap();
+        let (publisher, stream) = hub
+            .publish(claim, Source::anyone(), Instant::now())
+            .unwrap();
         let stage = Self {
             _hub: hub,
             publisher,
@@ -206,7 +208,10 @@ async fn without_video_or_where_it_is_switched_off_there_is_none() {
         node: "node-1".into(),
         epoch: 1,
     };
-    let (_publisher, silent) = stage._hub.publish(claim, Instant::now()).unwrap();
+    let (_publisher, silent) = stage
+        ._hub
+        .publish(claim, Source::anyone(), Instant::now())
+        .unwrap();
     assert_eq!(
         stage.thumbnails(&program).of(&silent, Level::Open).await,
         None

@@ -143,7 +143,7 @@ async fn who_has_lost_its_place_takes_no_room() {
 /// Sends this publisher away and all who come with such a key, for a while.
 fn kick(place: &Place, stream: &Stream, length: Duration) {
     let now = Instant::now().into_std();
-    let source = stream.kick(now).unwrap().source.unwrap();
+    let source = stream.kick(now).unwrap();
     let banned = Banned::of(stream.room(), &source);
     place.bans.add(banned, length, now);
 }
@@ -413,4 +413,18 @@ async fn who_is_sent_away_meanwhile_is_not_let_in_by_a_second_connection() {
     kick(&place, &stream, 10 * SILENCE);
     let refused = Some(Refusal::Banned { left_s: 11 });
     assert_eq!(newcomer.await.err(), refused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_banned_while_the_room_is_claimed_does_not_keep_it() {
+    let place = Place::new();
+    let key = place.room("a", OnConflict::Takeover).await;
+    let present = place.hold(key.reveal()).await.unwrap();
+    let mut sent_away = || {
+        kick(&place, &present.stream, 10 * SILENCE);
+        true
+    };
+    let refused = admit(place.admission(&mut sent_away), key.reveal()).await;
+    assert_eq!(refused.err(), Some(Refusal::Banned { left_s: 11 }));
+    assert_eq!(present.stream.state(), State::Interrupted);
 }
