@@ -15,6 +15,7 @@
 //!
 //! Who holds the [`Lock`] may write; everyone else only reads.
 
+mod file;
 mod folder;
 mod keyring;
 mod lock;
@@ -28,6 +29,7 @@ pub(crate) mod scratch;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use file::read as read_file;
 pub(crate) use folder::Folder;
 pub(crate) use isocast_admin::{Secret, random};
 pub(crate) use keyring::KeyringFile;

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::{Error, Secret};
+use super::{Error, Secret, file};
 
 /// Far above every file of ours, far below what would hurt.
 const FILE_BYTES_MAX: u64 = 64 << 10;
@@ -13,7 +13,8 @@ const FILE_BYTES_MAX: u64 = 64 << 10;
 /// The text of a file; `None` if there is no such file.
 pub(super) fn read(path: &Path) -> Result<Option<Secret<String>>, Error> {
     let mut text = String::new();
-    let result = open(path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_string(&mut text));
+    let result =
+        file::open(path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_string(&mut text));
     match result {
         Ok(_) => Ok(Some(Secret::new(text))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -22,14 +23,6 @@ pub(super) fn read(path: &Path) -> Result<Option<Secret<String>>, Error> {
             source,
         }),
     }
-}
-
-/// Whatever is no file, such as a pipe, might never end, or never begin.
-fn open(path: &Path) -> std::io::Result<File> {
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::other("this is no file"));
-    }
-    File::open(path)
 }
 
 /// Writes a whole file with mode 0600. A crash leaves the old file or the new one, never a part.

@@ -1,6 +1,7 @@
 //! A folder for one test, removed at its end.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// An empty folder with a name of its own.
@@ -27,6 +28,12 @@ impl Scratch {
 
     pub(crate) fn write(&self, name: &str, content: &[u8]) {
         std::fs::write(self.path.join(name), content).expect("the scratch folder is writable");
+    }
+
+    /// A pipe that nobody writes to: whoever opens it to read waits.
+    pub(crate) fn pipe(&self, name: &str) {
+        let made = Command::new("mkfifo").arg(self.path.join(name)).status();
+        assert!(made.expect("mkfifo is installed").success());
     }
 }
 

@@ -6,6 +6,11 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore, crypto};
 
+use crate::data;
+
+/// All public authorities together have 250 kB.
+const CA_FILE_BYTES_MAX: u64 = 4 << 20;
+
 /// Whose word is taken for who a server is: the public authorities built into the binary (an image
 /// need hold nothing else), and those in a file of the operator's.
 #[derive(Clone, Debug)]
@@ -22,7 +27,7 @@ impl Trust {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         if !ca_file.as_os_str().is_empty() {
             let name = || ca_file.display().to_string();
-            let text = std::fs::read(ca_file).with_context(name)?;
+            let text = data::read_file(ca_file, CA_FILE_BYTES_MAX).with_context(name)?;
             let mut added = 0;
             for certificate in CertificateDer::pem_slice_iter(&text) {
                 roots
@@ -64,5 +69,19 @@ mod tests {
         );
         assert!(Trust::new(&scratch.path().join("none.pem")).is_err());
         Trust::new(Path::new("")).expect("the built-in authorities");
+    }
+
+    #[test]
+    fn what_never_ends_or_never_begins_is_not_read() {
+        let scratch = Scratch::new();
+        scratch.write("large", &vec![b'\n'; (4 << 20) + 1]);
+        scratch.pipe("pipe");
+        for (name, what) in [
+            ("large", "large: is larger than 4096 KiB"),
+            ("pipe", "pipe: this is no file"),
+        ] {
+            let error = Trust::new(&scratch.path().join(name)).expect_err(name);
+            assert!(format!("{error:#}").ends_with(what), "{error:#}");
+        }
     }
 }

@@ -1,7 +1,5 @@
 //! The certificate and its private key, from the two files that the configuration names.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,7 +13,7 @@ use sha2::{Digest, Sha256};
 use x509_cert::der::Decode;
 
 use crate::config::Tls;
-use crate::data::Secret;
+use crate::data::{self, Secret};
 
 /// Chains of a few kilobytes are long.
 const FILE_BYTES_MAX: u64 = 256 << 10;
@@ -112,14 +110,7 @@ impl<'f> Contents<'f> {
 }
 
 fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
-        .map_err(|error| wrong(key, path, &error.to_string()))?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(wrong(key, path, "is larger than 256 KiB"));
-    }
-    Ok(bytes)
+    data::read_file(path, FILE_BYTES_MAX).map_err(|error| wrong(key, path, &error.to_string()))
 }
 
 fn wrong(key: &'static str, path: &Path, what: &str) -> Error {

@@ -1,8 +1,6 @@
 //! Certificates of every kind in files, and their replacement.
 
-use std::fs::OpenOptions;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -181,9 +179,18 @@ fn a_missing_or_endless_file_is_named() {
     files.cert_file = scratch.path().join("none");
     let error = Certificate::read(&files).unwrap_err();
     assert!(error.key == "tls.cert_file" && error.to_string().contains("/none: No such file"));
-    files.cert_file = "/dev/zero".into();
-    let error = Certificate::read(&files).unwrap_err();
-    assert_eq!(error.to_string(), "/dev/zero: is larger than 256 KiB");
+    scratch.write("large", &vec![b'\n'; (256 << 10) + 1]);
+    scratch.pipe("pipe");
+    for (path, what) in [
+        (scratch.path().join("large"), "is larger than 256 KiB"),
+        ("/dev/zero".into(), "this is no file"),
+        (scratch.path().join("pipe"), "this is no file"),
+    ] {
+        files.cert_file = path;
+        let error = Certificate::read(&files).unwrap_err();
+        let expected = format!("{}: {what}", files.cert_file.display());
+        assert_eq!(error.to_string(), expected);
+    }
 }
 
 #[test]
@@ -269,25 +276,31 @@ async fn a_moved_link_above_the_files_counts_as_a_change() {
     assert!(acceptors.has_changed().unwrap());
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_file_that_does_not_come_is_not_waited_for_and_not_asked_for_twice() {
+#[test]
+fn a_file_that_does_not_come_is_not_waited_for_and_not_asked_for_twice() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .max_blocking_threads(1)
+        .build();
+    runtime.unwrap().block_on(files_do_not_come());
+}
+
+/// The one thread that reads files is held up, as by a mount that hangs.
+async fn files_do_not_come() {
     let metrics = Metrics::new();
     let scratch = Scratch::new();
-    let files = Issued::new().write(scratch.path());
-    let mut reloader = Reloader::start(files.clone(), &metrics).unwrap();
+    let mut reloader = Reloader::start(Issued::new().write(scratch.path()), &metrics).unwrap();
     let acceptors = reloader.acceptors();
-    // Whoever opens a pipe to read waits for who writes.
-    std::fs::remove_file(&files.cert_file).unwrap();
-    let made = Command::new("mkfifo").arg(&files.cert_file).status();
-    assert!(made.unwrap().success());
+    let (let_go, held_up) = std::sync::mpsc::channel::<()>();
+    let hanging = tokio::task::spawn_blocking(move || held_up.recv());
+    Issued::new().write(scratch.path());
     tokio::join!(reloader.look(&metrics), advance(Duration::from_secs(6)));
     assert_eq!(count(&metrics, "failed"), Some(1));
     reloader.look(&metrics).await;
     assert_eq!(count(&metrics, "failed"), Some(1), "told once");
-    let writer = OpenOptions::new().write(true).open(&files.cert_file);
-    std::fs::remove_file(&files.cert_file).unwrap();
-    Issued::new().write(scratch.path());
-    drop(writer.unwrap());
+    let_go.send(()).unwrap();
+    hanging.await.unwrap().unwrap();
     // The clock of the runtime stands still.
     let give_up = std::time::Instant::now() + Duration::from_secs(10);
     while !acceptors.has_changed().unwrap() {
