@@ -29,6 +29,8 @@ pub(crate) struct Cache {
 struct Entries {
     known: HashMap<RoomId, Known>,
     absent: Absent,
+    /// How often something was forgotten: what was asked for before may be older than that.
+    generation: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -46,12 +48,12 @@ impl Cache {
     }
 
     pub(crate) async fn get(&self, id: &RoomId, now: Instant) -> Result<Option<Room>, Error> {
-        let known = {
+        let (known, generation) = {
             let entries = self.entries.lock();
             if entries.absent.holds(id, now) {
                 return Ok(None);
             }
-            entries.known.get(id).cloned()
+            (entries.known.get(id).cloned(), entries.generation)
         };
         if let Some(known) = &known
             && known.age(now) < FRESH
@@ -60,7 +62,10 @@ impl Cache {
         }
         match self.store.get(id).await {
             Ok(room) => {
-                self.entries.lock().keep(id, room.clone(), now);
+                let mut entries = self.entries.lock();
+                if entries.generation == generation {
+                    entries.keep(id, room.clone(), now);
+                }
                 Ok(room)
             }
             Err(error) => match known {
@@ -72,6 +77,7 @@ impl Cache {
 
     pub(crate) fn forget(&self, id: &RoomId) {
         let mut entries = self.entries.lock();
+        entries.generation += 1;
         entries.known.remove(id);
         entries.absent.forget(id);
     }
@@ -103,6 +109,9 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use futures_util::poll;
     use isocast_media::UnixMs;
 
     use super::super::failing::Failing;
@@ -118,14 +127,7 @@ mod tests {
         let start = Instant::now();
         assert_eq!(cache.get(&id, start).await.unwrap(), None);
 
-        let new = NewRoom {
-            id: id.clone(),
-            playback: Playback::Public,
-            on_conflict: OnConflict::Refuse,
-            limits: RoomLimits::default(),
-            created_at: UnixMs(1),
-        };
-        let (room, _) = store.create(new).await.unwrap();
+        let (room, _) = store.create(new(&id)).await.unwrap();
         assert_eq!(
             cache.get(&id, start).await.unwrap(),
             None,
@@ -139,6 +141,26 @@ mod tests {
         assert_eq!(cache.get(&id, soon).await.unwrap(), Some(room));
         cache.forget(&id);
         assert_eq!(cache.get(&id, soon).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn what_was_asked_for_before_a_change_is_not_kept() {
+        let store = Arc::new(Memory::new());
+        let cache = Cache::new(store.clone());
+        let id = RoomId::parse("a").unwrap();
+        store.create(new(&id)).await.unwrap();
+        let now = Instant::now();
+        let silence = store.silence().await;
+        let mut asked = pin!(cache.get(&id, now));
+        assert!(poll!(&mut asked).is_pending());
+        let mut change = pin!(store.rotate_key(&id, None));
+        assert!(poll!(&mut change).is_pending());
+        drop(silence);
+        change.await.unwrap();
+        cache.forget(&id);
+        assert_eq!(asked.await.unwrap(), Some(room(&id)), "it was read before");
+        let next = cache.get(&id, now).await.unwrap().unwrap();
+        assert_eq!(next.key_generation, 2);
     }
 
     #[tokio::test]
@@ -167,6 +189,16 @@ mod tests {
         let stale = start + FRESH;
         assert_eq!(cache.get(&id, stale).await.unwrap(), Some(room));
         assert!(cache.get(&id, start + USABLE).await.is_err());
+    }
+
+    fn new(id: &RoomId) -> NewRoom {
+        NewRoom {
+            id: id.clone(),
+            playback: Playback::Public,
+            on_conflict: OnConflict::Refuse,
+            limits: RoomLimits::default(),
+            created_at: UnixMs(1),
+        }
     }
 
     fn room(id: &RoomId) -> Room {

@@ -1,10 +1,12 @@
 //! Rooms in memory: the twin that tests use where the disk does not matter.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard};
 
 use isocast_media::UnixMs;
+use tokio::sync::{RwLock, RwLockWriteGuard};
 
 use super::key::Stored;
 use super::{
@@ -19,6 +21,7 @@ pub(crate) struct Memory {
     targets: Mutex<BTreeMap<RoomId, Vec<Target>>>,
     hasher: KeyHasher,
     id: String,
+    telling: RwLock<()>,
 }
 
 impl Memory {
@@ -28,7 +31,24 @@ impl Memory {
             targets: Mutex::default(),
             hasher: KeyHasher::new(Secret::new([0; 32])),
             id: random::base62_256(),
+            telling: RwLock::default(),
         }
+    }
+
+    /// While this is kept, what is asked for is done but not told.
+    pub(crate) async fn silence(&self) -> RwLockWriteGuard<'_, ()> {
+        self.telling.write().await
+    }
+
+    fn answer<'a, T: Send + 'a>(
+        &'a self,
+        doing: impl Future<Output = Result<T, Error>> + Send + 'a,
+    ) -> Answer<'a, T> {
+        Box::pin(async move {
+            let done = doing.await;
+            drop(self.telling.read().await);
+            done
+        })
     }
 
     fn rooms(&self) -> MutexGuard<'_, BTreeMap<RoomId, Stored>> {
@@ -46,7 +66,7 @@ impl Memory {
 
 impl Rooms for Memory {
     fn create(&self, new: NewRoom) -> Answer<'_, (Room, PublishKey)> {
-        Box::pin(async move {
+        self.answer(async move {
             let room = new.into_room();
             let mut rooms = self.rooms();
             if rooms.contains_key(&room.id) {
@@ -64,7 +84,7 @@ impl Rooms for Memory {
     }
 
     fn put<'a>(&'a self, new: NewRoom, key: &'a PublishKey) -> Answer<'a, Put> {
-        Box::pin(async move {
+        self.answer(async move {
             let mut rooms = self.rooms();
             let before = rooms.get(&new.id).cloned();
             let (room, previous_hash) = match &before {
@@ -89,7 +109,7 @@ impl Rooms for Memory {
     }
 
     fn change<'a>(&'a self, id: &'a RoomId, change: Change) -> Answer<'a, Put> {
-        Box::pin(async move {
+        self.answer(async move {
             let mut rooms = self.rooms();
             let not_found = || Error::NotFound(id.clone());
             let stored = rooms.get_mut(id).ok_or_else(not_found)?;
@@ -103,11 +123,11 @@ impl Rooms for Memory {
     }
 
     fn get<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Option<Room>> {
-        Box::pin(async move { Ok(self.rooms().get(id).map(|stored| stored.room.clone())) })
+        self.answer(async move { Ok(self.rooms().get(id).map(|stored| stored.room.clone())) })
     }
 
     fn list<'a>(&'a self, after: Option<&'a RoomId>, limit: usize) -> Answer<'a, Vec<Room>> {
-        Box::pin(async move {
+        self.answer(async move {
             let start = after.map_or(Bound::Unbounded, Bound::Excluded);
             let rooms = self.rooms();
             let range = rooms.range::<RoomId, _>((start, Bound::Unbounded));
@@ -119,7 +139,7 @@ impl Rooms for Memory {
     }
 
     fn delete<'a>(&'a self, id: &'a RoomId) -> Answer<'a, ()> {
-        Box::pin(async move {
+        self.answer(async move {
             self.targets().remove(id);
             self.rooms()
                 .remove(id)
@@ -133,7 +153,7 @@ impl Rooms for Memory {
         id: &'a RoomId,
         overlap_until: Option<UnixMs>,
     ) -> Answer<'a, PublishKey> {
-        Box::pin(async move {
+        self.answer(async move {
             let mut rooms = self.rooms();
             let stored = rooms.get_mut(id);
             let stored = stored.ok_or_else(|| Error::NotFound(id.clone()))?;
@@ -147,18 +167,18 @@ impl Rooms for Memory {
     }
 
     fn authenticate<'a>(&'a self, key: &'a PublishKey, now: UnixMs) -> Answer<'a, Option<Room>> {
-        Box::pin(async move {
+        self.answer(async move {
             let stored = self.rooms().get(key.room()).cloned();
             Ok(self.hasher.admit(key, stored, now))
         })
     }
 
     fn restreams<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Vec<Target>> {
-        Box::pin(async move { Ok(self.targets().get(id).cloned().unwrap_or_default()) })
+        self.answer(async move { Ok(self.targets().get(id).cloned().unwrap_or_default()) })
     }
 
     fn put_restreams<'a>(&'a self, id: &'a RoomId, targets: &'a [Target]) -> Answer<'a, ()> {
-        Box::pin(async move {
+        self.answer(async move {
             if !self.rooms().contains_key(id) {
                 return Err(Error::NotFound(id.clone()));
             }
@@ -168,6 +188,6 @@ impl Rooms for Memory {
     }
 
     fn store_id(&self) -> Answer<'_, String> {
-        Box::pin(async move { Ok(self.id.clone()) })
+        self.answer(async move { Ok(self.id.clone()) })
     }
 }
