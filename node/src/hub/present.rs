@@ -15,7 +15,8 @@ use crate::registry::Claim;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
     pub key_fingerprint: String,
-    pub key_is_minted: bool,
+    /// Which of the room's own keys the key was minted under; `None` for such a key itself.
+    pub minted_generation: Option<u32>,
     pub address: IpAddr,
 }
 
@@ -163,7 +164,7 @@ impl Source {
     pub(crate) fn anyone() -> Self {
         Self {
             key_fingerprint: "0123456789abcdef".into(),
-            key_is_minted: false,
+            minted_generation: None,
             address: IpAddr::from([192, 0, 2, 1]),
         }
     }

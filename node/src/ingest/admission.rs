@@ -192,7 +192,7 @@ impl Shown<'_> {
     fn source(&self, address: IpAddr) -> Source {
         Source {
             key_fingerprint: self.key.fingerprint(),
-            key_is_minted: self.minted.is_some(),
+            minted_generation: self.minted.map(|minted| minted.generation),
             address,
         }
     }

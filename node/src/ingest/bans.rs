@@ -18,15 +18,16 @@ pub(crate) struct Bans(Mutex<HashMap<Banned, Instant>>);
 pub(crate) enum Banned {
     /// A key that a room has itself, by its fingerprint.
     Key(String),
-    /// Whatever is minted for a room: who was sent away would only ask for the next.
-    MintedFor(RoomId),
+    /// Whatever is minted for a room while it has one own key, by that key's generation: who was
+    /// sent away would only ask for the next.
+    MintedFor(RoomId, u32),
 }
 
 impl Banned {
     pub(crate) fn of(room: &RoomId, source: &Source) -> Self {
-        match source.key_is_minted {
-            true => Self::MintedFor(room.clone()),
-            false => Self::Key(source.key_fingerprint.clone()),
+        match source.minted_generation {
+            Some(generation) => Self::MintedFor(room.clone(), generation),
+            None => Self::Key(source.key_fingerprint.clone()),
         }
     }
 }
@@ -58,8 +59,8 @@ impl Bans {
 
     /// A room is gone: one that gets its name is another.
     pub(crate) fn forget(&self, room: &RoomId) {
-        let banned = Banned::MintedFor(room.clone());
-        self.0.lock().remove(&banned);
+        let is_of_room = |banned: &Banned| matches!(banned, Banned::MintedFor(id, _) if id == room);
+        self.0.lock().retain(|banned, _| !is_of_room(banned));
     }
 }
 
@@ -86,16 +87,17 @@ mod tests {
     }
 
     #[test]
-    fn a_room_that_is_gone_takes_its_ban_along() {
+    fn a_room_that_is_gone_takes_its_bans_along() {
         let bans = Bans::default();
         let start = Instant::now();
-        let room = |id| RoomId::parse(id).unwrap();
-        for id in ["a", "b"] {
-            bans.add(Banned::MintedFor(room(id)), MINUTE, start);
+        let minted = |id, generation| Banned::MintedFor(RoomId::parse(id).unwrap(), generation);
+        for banned in [minted("a", 1), minted("a", 2), minted("b", 1)] {
+            bans.add(banned, MINUTE, start);
         }
-        bans.forget(&room("a"));
-        assert_eq!(bans.left(&Banned::MintedFor(room("a")), start), None);
-        assert!(bans.left(&Banned::MintedFor(room("b")), start).is_some());
+        bans.forget(&RoomId::parse("a").unwrap());
+        assert_eq!(bans.left(&minted("a", 1), start), None);
+        assert_eq!(bans.left(&minted("a", 2), start), None);
+        assert!(bans.left(&minted("b", 1), start).is_some());
     }
 
     #[test]

@@ -196,6 +196,27 @@ async fn who_is_sent_away_with_a_minted_key_does_not_come_back_with_the_next() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_is_sent_away_with_a_minted_key_stays_away_while_others_get_keys_under_the_next() {
+    let place = Place::new();
+    let own = place.room("a", OnConflict::Takeover).await;
+    let mint = |generation| {
+        let says = Minted {
+            generation,
+            expires_at_s: u64::try_from(unix_now().0 / 1000).unwrap() + 1000,
+        };
+        says.mint(&place.publish_keys, own.room())
+    };
+    let admitted = place.hold(mint(1).reveal()).await.unwrap();
+    kick(&place, &admitted.stream, 10 * SILENCE);
+    let until = Some(UnixMs(unix_now().0 + 1_000_000));
+    place.rooms.rotate_key(own.room(), until).await.unwrap();
+    place.known_rooms.forget(own.room());
+    let old = place.admit(mint(1).reveal()).await.err();
+    assert_eq!(old, Some(Refusal::Banned { left_s: 11 }));
+    assert_eq!(place.admit(mint(2).reveal()).await.err(), None);
+}
+
 #[tokio::test]
 async fn limits_changed_meanwhile_hold() {
     let place = Place::new();
