@@ -10,7 +10,7 @@ use isocast_admin::{NodeIs, PutRoom, RoomIs, SECRET_CHARS_MIN};
 
 use super::auth::Admin;
 use super::body::unreadable;
-use super::rooms::{apply, refusal, room_id};
+use super::rooms::{apply, refusal, remove, room_id, to_the_end};
 use crate::app::App;
 use crate::clock::unix_now;
 use crate::error::Refusal;
@@ -62,8 +62,13 @@ pub(super) async fn put_room(
         limits,
         created_at: unix_now(),
     };
-    let put = app.rooms.put(room, &stream_key).await.map_err(refusal)?;
-    apply(&app, &put);
+    let key_fingerprint = stream_key.fingerprint();
+    let put = to_the_end(app, move |app| async move {
+        let put = app.rooms.put(room, &stream_key).await.map_err(refusal)?;
+        apply(&app, &put);
+        Ok(put)
+    });
+    let put = put.await?;
     let changed = put.has_changed();
     let room = put.room;
     Ok(Json(RoomIs {
@@ -72,7 +77,7 @@ pub(super) async fn put_room(
         on_conflict: room.on_conflict,
         limits: room.limits,
         key_generation: room.key_generation,
-        key_fingerprint: stream_key.fingerprint(),
+        key_fingerprint,
         changed,
     }))
 }
@@ -83,5 +88,5 @@ pub(super) async fn delete_room(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Refusal> {
-    super::rooms::remove(&app, &room_id(&id)?).await
+    remove(app, room_id(&id)?).await
 }

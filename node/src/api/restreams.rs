@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::auth::{Authorized, RoomsRead, RoomsWrite};
 use super::body::unreadable;
-use super::rooms::{refusal, room_id};
+use super::rooms::{refusal, room_id, to_the_end};
 use crate::app::App;
 use crate::data::Secret;
 use crate::error::Refusal;
@@ -174,7 +174,7 @@ pub(super) async fn put(
     };
     let targets = asked.instead_of(&present, Some(allowed));
     let targets = targets.map_err(Refusal::BadRequest)?;
-    keep(&app, &id, targets).await.map(Json)
+    keep(app, id, targets).await.map(Json)
 }
 
 pub(super) async fn delete(
@@ -182,18 +182,19 @@ pub(super) async fn delete(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Refusal> {
-    keep(&app, &room_id(&id)?, Vec::new()).await?;
+    keep(app, room_id(&id)?, Vec::new()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn keep(app: &App, id: &RoomId, targets: Vec<Target>) -> Result<RestreamList, Refusal> {
-    app.rooms
-        .put_restreams(id, &targets)
-        .await
-        .map_err(refusal)?;
-    tracing::info!(room = %id, targets = targets.len(), "targets put in place");
-    app.restreams.changed(id, targets.clone());
-    Ok(list(app, id, &targets))
+async fn keep(app: Arc<App>, id: RoomId, targets: Vec<Target>) -> Result<RestreamList, Refusal> {
+    let kept = to_the_end(app, move |app| async move {
+        let stored = app.rooms.put_restreams(&id, &targets).await;
+        stored.map_err(refusal)?;
+        tracing::info!(room = %id, targets = targets.len(), "targets put in place");
+        app.restreams.changed(&id, targets.clone());
+        Ok(list(&app, &id, &targets))
+    });
+    kept.await
 }
 
 fn list(app: &App, id: &RoomId, targets: &[Target]) -> RestreamList {

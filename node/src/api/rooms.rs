@@ -1,5 +1,6 @@
 //! Rooms and their keys, for whoever has the API token. Shapes: [`super::wire`].
 
+use std::future::Future;
 use std::sync::Arc;
 
 use axum::Json;
@@ -33,18 +34,17 @@ pub(super) async fn create(
     if !is_theirs {
         return Err(Refusal::Forbidden(Action::RoomsWrite.scope()));
     }
-    let (room, stream_key) = app
-        .rooms
-        .create(asked.at(unix_now()))
-        .await
-        .map_err(refusal)?;
-    app.known_rooms.forget(&room.id);
-    tracing::info!(room = %room.id, "room made");
-    let created = wire::CreatedRoom {
-        room: room.into(),
-        stream_key,
-    };
-    Ok((StatusCode::CREATED, Json(created)))
+    let created = to_the_end(app, move |app| async move {
+        let asked = asked.at(unix_now());
+        let (room, stream_key) = app.rooms.create(asked).await.map_err(refusal)?;
+        app.known_rooms.forget(&room.id);
+        tracing::info!(room = %room.id, "room made");
+        Ok(wire::CreatedRoom {
+            room: room.into(),
+            stream_key,
+        })
+    });
+    Ok((StatusCode::CREATED, Json(created.await?)))
 }
 
 pub(super) async fn list(
@@ -101,9 +101,12 @@ pub(super) async fn change(
 ) -> Result<Json<wire::Room>, Refusal> {
     let id = room_id(&id)?;
     let Json(asked) = body.map_err(unreadable)?;
-    let put = app.rooms.change(&id, asked.into()).await.map_err(refusal)?;
-    apply(&app, &put);
-    Ok(Json(put.room.into()))
+    let put = to_the_end(app, move |app| async move {
+        let put = app.rooms.change(&id, asked.into()).await.map_err(refusal)?;
+        apply(&app, &put);
+        Ok(put)
+    });
+    Ok(Json(put.await?.room.into()))
 }
 
 /// What is live already follows what was stored.
@@ -135,16 +138,19 @@ pub(super) async fn delete(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Refusal> {
-    remove(&app, &room_id(&id)?).await
+    remove(app, room_id(&id)?).await
 }
 
-pub(super) async fn remove(app: &App, id: &RoomId) -> Result<StatusCode, Refusal> {
-    app.rooms.delete(id).await.map_err(refusal)?;
-    app.known_rooms.forget(id);
-    app.hub.remove(id);
-    app.bans.forget(id);
-    tracing::info!(room = %id, "room deleted");
-    Ok(StatusCode::NO_CONTENT)
+pub(super) async fn remove(app: Arc<App>, id: RoomId) -> Result<StatusCode, Refusal> {
+    let removed = to_the_end(app, move |app| async move {
+        app.rooms.delete(&id).await.map_err(refusal)?;
+        app.known_rooms.forget(&id);
+        app.hub.remove(&id);
+        app.bans.forget(&id);
+        tracing::info!(room = %id, "room deleted");
+        Ok(StatusCode::NO_CONTENT)
+    });
+    removed.await
 }
 
 /// The longest overlap: a week to tell everyone.
@@ -171,14 +177,17 @@ pub(super) async fn rotate_key(
     }
     let overlap_ms = i64::try_from(asked.overlap_s * 1000).unwrap_or(i64::MAX);
     let until = Some(UnixMs(unix_now().0 + overlap_ms)).filter(|_| overlap_ms > 0);
-    let stream_key = app.rooms.rotate_key(&id, until).await.map_err(refusal)?;
-    app.known_rooms.forget(&id);
-    // While both keys are good, neither makes its holder the better publisher.
-    if let (Some(stream), None) = (app.hub.stream(&id), until) {
-        stream.give_way();
-    }
-    tracing::info!(room = %id, overlap_s = asked.overlap_s, "publish key replaced");
-    Ok(Json(wire::RotatedKey { stream_key }))
+    let rotated = to_the_end(app, move |app| async move {
+        let stream_key = app.rooms.rotate_key(&id, until).await.map_err(refusal)?;
+        app.known_rooms.forget(&id);
+        // While both keys are good, neither makes its holder the better publisher.
+        if let (Some(stream), None) = (app.hub.stream(&id), until) {
+            stream.give_way();
+        }
+        tracing::info!(room = %id, overlap_s = asked.overlap_s, "publish key replaced");
+        Ok(wire::RotatedKey { stream_key })
+    });
+    rotated.await.map(Json)
 }
 
 /// Every key there was opens nothing any more, and who publishes is sent away at once.
@@ -188,13 +197,31 @@ pub(super) async fn revoke_keys(
     Path(id): Path<String>,
 ) -> Result<Json<wire::RotatedKey>, Refusal> {
     let id = room_id(&id)?;
-    let stream_key = app.rooms.rotate_key(&id, None).await.map_err(refusal)?;
-    app.known_rooms.forget(&id);
-    if let Some(stream) = app.hub.stream(&id) {
-        stream.dismiss_publisher();
-    }
-    tracing::info!(room = %id, "publish keys revoked");
-    Ok(Json(wire::RotatedKey { stream_key }))
+    let rotated = to_the_end(app, move |app| async move {
+        let stream_key = app.rooms.rotate_key(&id, None).await.map_err(refusal)?;
+        app.known_rooms.forget(&id);
+        if let Some(stream) = app.hub.stream(&id) {
+            stream.dismiss_publisher();
+        }
+        tracing::info!(room = %id, "publish keys revoked");
+        Ok(wire::RotatedKey { stream_key })
+    });
+    rotated.await.map(Json)
+}
+
+/// A change and what follows from it. Whoever asked for it may go at any moment, which ends the
+/// request, and what is live would not hear of what was stored.
+pub(super) async fn to_the_end<T, F>(
+    app: Arc<App>,
+    change: impl FnOnce(Arc<App>) -> F,
+) -> Result<T, Refusal>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, Refusal>> + Send + 'static,
+{
+    let tasks = app.tasks.clone();
+    let changed = tasks.spawn(change(app)).await;
+    changed.unwrap_or(Err(Refusal::Unavailable("this server")))
 }
 
 /// What is no id names no room.

@@ -22,6 +22,7 @@ use crate::run::assemble::{Parts, assemble, dialler};
 use crate::run::opened::Secrets;
 
 mod admin;
+mod given_up;
 mod limits;
 mod play;
 mod rates;

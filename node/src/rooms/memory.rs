@@ -40,6 +40,11 @@ impl Memory {
         self.telling.write().await
     }
 
+    /// What a room is now, told at once.
+    pub(crate) fn stored(&self, id: &RoomId) -> Option<Room> {
+        self.rooms().get(id).map(|stored| stored.room.clone())
+    }
+
     fn answer<'a, T: Send + 'a>(
         &'a self,
         doing: impl Future<Output = Result<T, Error>> + Send + 'a,
@@ -123,7 +128,7 @@ impl Rooms for Memory {
     }
 
     fn get<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Option<Room>> {
-        self.answer(async move { Ok(self.rooms().get(id).map(|stored| stored.room.clone())) })
+        self.answer(async move { Ok(self.stored(id)) })
     }
 
     fn list<'a>(&'a self, after: Option<&'a RoomId>, limit: usize) -> Answer<'a, Vec<Room>> {
