@@ -287,7 +287,7 @@ pub(crate) struct Auth {
     /// File with the public keys (a JSON Web Key Set) of whoever signs tokens for `/api/v1/rooms`; read again when it changes. Empty, and `jwks_url` too: the API token is the only one.
     #[schemars(extend("format" = "file"))]
     pub jwks_file: PathBuf,
-    /// URL that they are fetched from instead: `https`, or `http` to an address in `network.allow_addresses`. Fetched anew when the answer's `max-age` is over, after 5 minutes at least and a day at most, and for a key that is not known, once a minute at most. Keys that were there stay while it cannot be reached.
+    /// URL that they are fetched from instead: `https`, or `http` to an address in `network.allow_addresses`. Fetched anew when the answer's `max-age` is over, after 5 minutes at least and a day at most, and for a key that is not known, three times a minute at most. Keys that were there stay while it cannot be reached.
     #[schemars(extend("format" = "http-url"))]
     pub jwks_url: String,
     /// The `iss` that these tokens have.

@@ -16,8 +16,10 @@ use tokio_util::task::TaskTracker;
 use crate::metrics::ResultLabel;
 use crate::outbound::{self, Backoff};
 
-/// Keys that are not in the set make it be fetched anew no more often than this: anybody can name one.
-const ASK_EVERY: Duration = Duration::from_secs(60);
+/// Keys that are not in the set make it be fetched anew so often in a minute: anybody can name one,
+/// and one stranger's is not to be in the way of a new key.
+const FETCHES_PER_MIN_MAX: usize = 3;
+const MINUTE: Duration = Duration::from_secs(60);
 /// Requests that wait for the same fetch; those beyond are answered by what is known.
 const ASKS_MAX: usize = 64;
 /// After a failure, and after many.
@@ -86,7 +88,7 @@ impl FetchedKeys {
             source: Box::new(source),
             key_set: newest,
             asks: asked,
-            asked_at: None,
+            asked_at: Vec::new(),
             due: Instant::now(),
             backoff: Backoff::new(first, last),
             fetches,
@@ -121,7 +123,8 @@ struct Fetcher {
     source: Box<dyn Source>,
     key_set: watch::Sender<Option<Arc<KeySet>>>,
     asks: mpsc::Receiver<Ask>,
-    asked_at: Option<Instant>,
+    /// When keys that are not known made it be fetched, within the last minute.
+    asked_at: Vec<Instant>,
     due: Instant,
     backoff: Backoff,
     fetches: Family<ResultLabel, Counter>,
@@ -164,10 +167,11 @@ impl Fetcher {
             return false;
         }
         let now = Instant::now();
-        if self.asked_at.is_some_and(|at| now - at < ASK_EVERY) {
+        self.asked_at.retain(|at| now - *at < MINUTE);
+        if self.asked_at.len() >= FETCHES_PER_MIN_MAX {
             return false;
         }
-        self.asked_at = Some(now);
+        self.asked_at.push(now);
         true
     }
 

@@ -129,23 +129,26 @@ async fn a_set_is_fetched_at_the_start_and_when_it_is_no_longer_fresh() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_is_not_known_is_asked_for_once_a_minute() {
+async fn a_set_is_fetched_for_keys_that_are_not_known_three_times_a_minute() {
     let running = Running::start(Some(&["a"]));
     assert!(running.knows("a").await);
+    assert!(!running.knows("never").await);
     running.server.has(&["a", "b"]);
     // Those who come together wait for one fetch.
     let (one, other) = tokio::join!(running.knows("b"), running.knows("b"));
-    assert!(one && other && running.server.fetches() == 2);
+    assert!(one && other && running.server.fetches() == 3);
+    assert!(!running.knows("never").await);
+    assert_eq!(running.server.fetches(), 4);
     running.server.has(&["c"]);
-    for second in 2..60 {
+    for second in 4..60 {
         assert!(!running.knows("c").await, "{second}");
         assert!(!running.knows("never").await, "{second}");
         sleep(Duration::from_secs(1)).await;
     }
-    assert_eq!(running.server.fetches(), 2);
+    assert_eq!(running.server.fetches(), 4);
     sleep(Duration::from_secs(2)).await;
     assert!(running.knows("c").await);
-    assert_eq!(running.server.fetches(), 3);
+    assert_eq!(running.server.fetches(), 5);
     assert!(!running.knows("a").await, "it was taken back");
 }
 
