@@ -9,7 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
 use super::auth::{Authorized, RoomsWrite};
-use super::rooms::room_id;
+use super::rooms::{room_id, without_stream};
 use super::wire::{BAN_S_MAX, Kick};
 use crate::app::App;
 use crate::error::Refusal;
@@ -31,7 +31,9 @@ pub(super) async fn kick(
         return Err(Refusal::BadRequest(text));
     }
     let now = Instant::now();
-    let stream = app.hub.stream(&id).ok_or(Refusal::NotLive)?;
+    let Some(stream) = app.hub.stream(&id) else {
+        return Err(without_stream(&app, &id).await);
+    };
     let ban = |source: &Source| {
         if ban_s > 0 {
             let banned = Banned::of(&id, source);
@@ -69,6 +71,9 @@ mod tests {
             node.ask(line, headers, body).await
         };
         let operator = &[AUTHORIZED, JSON];
+        let nowhere = "POST /api/v1/rooms/nobody/kick";
+        assert_eq!(node.ask(nowhere, operator, "").await.code(), "no_room");
+        assert_eq!(node.ask(nowhere, &[], "").await.code(), "unauthorized");
         assert_eq!(kick(operator, "").await.code(), "not_live");
         let (publisher, stream) = publish(&node);
         assert_eq!(kick(&[], "").await.code(), "unauthorized");

@@ -224,6 +224,15 @@ where
     changed.unwrap_or(Err(Refusal::Unavailable("this server")))
 }
 
+/// Why there is no stream of this room, for those who may know whether the room exists.
+pub(super) async fn without_stream(app: &App, id: &RoomId) -> Refusal {
+    match app.rooms.get(id).await {
+        Ok(Some(_)) => Refusal::NotLive,
+        Ok(None) => Refusal::NoRoom,
+        Err(error) => refusal(error),
+    }
+}
+
 /// What is no id names no room.
 pub(super) fn room_id(text: &str) -> Result<RoomId, Refusal> {
     RoomId::parse(text).map_err(|_| Refusal::NoRoom)

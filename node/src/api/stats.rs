@@ -9,7 +9,7 @@ use isocast_media::{Codec, amf0};
 
 use super::auth::{Authorized, StatsRead};
 use super::live::{Audio, Video};
-use super::rooms::room_id;
+use super::rooms::{room_id, without_stream};
 use super::wire;
 use crate::app::App;
 use crate::clock::unix_now;
@@ -22,7 +22,10 @@ pub(super) async fn get(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<wire::Stats>, Refusal> {
-    let stream = app.hub.stream(&room_id(&id)?).ok_or(Refusal::NotLive)?;
+    let id = room_id(&id)?;
+    let Some(stream) = app.hub.stream(&id) else {
+        return Err(without_stream(&app, &id).await);
+    };
     let state = match stream.state() {
         hub::State::Live => wire::State::Live,
         hub::State::Interrupted => wire::State::Interrupted,
@@ -151,7 +154,8 @@ mod tests {
         assert_eq!((held.publisher, held.bytes_in), (None, 5));
         for (line, headers, code) in [
             ("GET /api/v1/rooms/open/stats", &[][..], "unauthorized"),
-            ("GET /api/v1/rooms/none/stats", &[AUTHORIZED], "not_live"),
+            ("GET /api/v1/rooms/none/stats", &[AUTHORIZED], "no_room"),
+            ("GET /api/v1/rooms/none/stats", &[], "unauthorized"),
             ("GET /api/v1/rooms/no%20id/stats", &[AUTHORIZED], "no_room"),
         ] {
             assert_eq!(node.ask(line, headers, "").await.code(), code, "{line}");
