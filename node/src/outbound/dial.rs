@@ -69,7 +69,15 @@ impl Dialler {
         let tls = with_tls.then_some(&self.trust.plain);
         let dialled = self.dial(host, port, Reach::Allowed, tls);
         let dialled = timeout(deadline, dialled).await;
-        dialled.unwrap_or_else(|_| Err(late(host, deadline)))
+        let dialled = dialled.unwrap_or_else(|_| Err(late(host, deadline)));
+        // Whoever may change rooms names the host; what HTTP calls the operator does, and is told by the caller.
+        if let Err(Error::Denied {
+            address, reserved, ..
+        }) = &dialled
+        {
+            tracing::warn!(host, %address, "not called: it is {reserved}");
+        }
+        dialled
     }
 
     /// The same for HTTP; the caller has the deadline. Without TLS, listed addresses only.
@@ -131,14 +139,13 @@ impl Dialler {
             Err(_) => self.ask(host).await?,
         };
         for address in &addresses {
-            self.rules.check(*address).map_err(|reserved| {
-                tracing::warn!(host, %address, "not called: it is {reserved}");
-                Error::Denied {
+            self.rules
+                .check(*address)
+                .map_err(|reserved| Error::Denied {
                     host: host.to_owned(),
                     address: *address,
                     reserved,
-                }
-            })?;
+                })?;
             if reach == Reach::Listed && !self.rules.lists(*address) {
                 return Err(Error::Plain {
                     host: host.to_owned(),

@@ -28,7 +28,7 @@ use crate::clock::unix_now;
 use crate::config::EventKind;
 use crate::hub::{Hub, State};
 use crate::metrics::ResultLabel;
-use crate::outbound::Backoff;
+use crate::outbound::{Backoff, Error};
 use crate::packager::Packager;
 use crate::registry::Claim;
 use crate::rooms::RoomId;
@@ -171,6 +171,8 @@ enum Tried {
     Delivered,
     /// The other side does not want it.
     Refused(StatusCode),
+    /// This node's own rules do not allow the call, and will not before it starts anew.
+    NotAllowed(Error),
     Failed(String),
 }
 
@@ -208,6 +210,10 @@ impl Delivery {
                     tracing::warn!(room = %event.room, event = %event.id, %status, "a webhook was refused");
                     return self.count("refused");
                 }
+                Tried::NotAllowed(error) => {
+                    tracing::warn!(room = %event.room, event = %event.id, %error, "a webhook is given up");
+                    return self.count("given_up");
+                }
                 Tried::Failed(cause) => cause,
             };
             let wait = backoff.failed();
@@ -236,6 +242,7 @@ impl Delivery {
             Ok(status) if status.is_success() => Tried::Delivered,
             Ok(status) if is_final(status) => Tried::Refused(status),
             Ok(status) => Tried::Failed(format!("the answer was {status}")),
+            Err(error @ (Error::Denied { .. } | Error::Plain { .. })) => Tried::NotAllowed(error),
             Err(error) => Tried::Failed(error.to_string()),
         }
     }

@@ -7,12 +7,12 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::outbound::Error;
+use crate::outbound::Rules;
 
 /// What each try comes to, by turns; then 204.
 #[derive(Debug)]
 struct Script {
-    answers: Mutex<VecDeque<Result<u16, ()>>>,
+    answers: Mutex<VecDeque<Result<u16, Error>>>,
     tries: mpsc::Sender<(Instant, Value)>,
 }
 
@@ -24,11 +24,15 @@ impl Carrier for Script {
             let _ = self.tries.send((Instant::now(), body)).await;
             match answer {
                 Ok(status) => Ok(StatusCode::from_u16(status).expect("a status")),
-                Err(()) => Err(Error::Unresolved {
-                    host: "example.com".into(),
-                }),
+                Err(error) => Err(error),
             }
         })
+    }
+}
+
+fn unresolved() -> Error {
+    Error::Unresolved {
+        host: "example.com".into(),
     }
 }
 
@@ -41,7 +45,7 @@ struct Place {
 }
 
 impl Place {
-    fn new(answers: impl IntoIterator<Item = Result<u16, ()>>) -> Self {
+    fn new(answers: impl IntoIterator<Item = Result<u16, Error>>) -> Self {
         let (sender, tries) = mpsc::channel(1000);
         let carrier = Script {
             answers: Mutex::new(answers.into_iter().collect()),
@@ -90,7 +94,7 @@ fn count(outcomes: &Family<ResultLabel, Counter>, result: &'static str) -> u64 {
 #[tokio::test(start_paused = true)]
 async fn a_rooms_events_come_in_order_whatever_fails() {
     let failures = [
-        Err(()),
+        Err(unresolved()),
         Ok(500),
         Ok(302),
         Ok(429),
@@ -127,8 +131,30 @@ async fn what_is_refused_is_not_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_rules_do_not_allow_is_given_up_at_once() {
+    let address = [127, 0, 0, 1].into();
+    let denied = Error::Denied {
+        host: "127.0.0.1".into(),
+        address,
+        reserved: Rules::new(Vec::new()).check(address).unwrap_err(),
+    };
+    let plain = Error::Plain {
+        host: "example.com".into(),
+    };
+    let place = Place::new([Err(denied), Err(plain)]);
+    for epoch in 1..=3 {
+        place.tell("a", epoch);
+    }
+    let (tries, outcomes) = place.tries().await;
+    let epochs: Vec<_> = tries.iter().map(|(_, epoch)| *epoch).collect();
+    assert_eq!(epochs, [1, 2, 3]);
+    assert_eq!(count(&outcomes, "given_up"), 2);
+    assert_eq!(count(&outcomes, "retried"), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_an_hour_an_event_is_given_up_and_the_next_has_its_try() {
-    let place = Place::new(vec![Err(()); 22]);
+    let place = Place::new(vec![Err(unresolved()); 22]);
     let started = Instant::now();
     place.tell("a", 1);
     let (tries, outcomes) = place.tries().await;
@@ -141,7 +167,7 @@ async fn after_an_hour_an_event_is_given_up_and_the_next_has_its_try() {
 
 #[tokio::test(start_paused = true)]
 async fn one_rooms_failures_do_not_hold_up_another() {
-    let place = Place::new([Err(())]);
+    let place = Place::new([Err(unresolved())]);
     let started = Instant::now();
     place.tell("a", 1);
     tokio::task::yield_now().await;
@@ -153,7 +179,7 @@ async fn one_rooms_failures_do_not_hold_up_another() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stopping_node_tries_once_more_and_ends() {
-    let place = Place::new(vec![Err(()); 100]);
+    let place = Place::new(vec![Err(unresolved()); 100]);
     place.tell("a", 1);
     place.tell("a", 2);
     tokio::time::sleep(Duration::from_secs(600)).await;
