@@ -9,6 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
 use super::auth::{Authorized, RoomsWrite};
+use super::body::read;
 use super::rooms::{room_id, without_stream};
 use super::wire::{BAN_S_MAX, Kick};
 use crate::app::App;
@@ -25,7 +26,12 @@ pub(super) async fn kick(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refusal> {
     let id = room_id(&id)?;
-    let Kick { ban_s } = read(&body.map_err(|_| Refusal::BodyTooLarge)?)?;
+    // A body may be left out.
+    let body = body.map_err(|_| Refusal::BodyTooLarge)?;
+    let Kick { ban_s } = match body.is_empty() {
+        true => Kick::default(),
+        false => read(&body)?,
+    };
     if ban_s > BAN_S_MAX {
         let text = format!("ban_s is {BAN_S_MAX} (a week) at most: replace the room's key instead");
         return Err(Refusal::BadRequest(text));
@@ -48,14 +54,6 @@ pub(super) async fn kick(
     let key = source.key_fingerprint;
     tracing::info!(room = %id, key, ban_s, "publisher sent away");
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// A body may be left out.
-fn read(body: &[u8]) -> Result<Kick, Refusal> {
-    if body.is_empty() {
-        return Ok(Kick::default());
-    }
-    serde_json::from_slice(body).map_err(|error| Refusal::BadRequest(error.to_string()))
 }
 
 #[cfg(test)]

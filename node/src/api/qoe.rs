@@ -13,6 +13,7 @@ use axum::http::StatusCode;
 use axum::routing::{MethodRouter, post};
 use serde::Deserialize;
 
+use super::body::read;
 use super::rates;
 use crate::app::App;
 use crate::error::Refusal;
@@ -98,8 +99,7 @@ async fn report(
 
 impl Report {
     fn read(body: &[u8]) -> Result<Self, Refusal> {
-        let report: Self =
-            serde_json::from_slice(body).map_err(|error| Refusal::BadRequest(error.to_string()))?;
+        let report: Self = read(body)?;
         let waits = [report.first_frame_ms, report.latency_ms];
         let fits = waits.into_iter().flatten().all(|ms| ms <= WAIT_MS_MAX)
             && report.stalls <= STALLS_MAX

@@ -13,7 +13,7 @@ use isocast_media::UnixMs;
 use isocast_access::Action;
 
 use super::auth::{Authorized, RoomsRead, RoomsWrite};
-use super::body::{unreadable, without_values};
+use super::body::{read, unreadable, unreadable_query};
 use super::wire;
 use crate::app::App;
 use crate::clock::unix_now;
@@ -52,7 +52,7 @@ pub(super) async fn list(
     State(app): State<Arc<App>>,
     query: Result<Query<wire::ListRooms>, QueryRejection>,
 ) -> Result<Json<wire::RoomList>, Refusal> {
-    let Query(asked) = query.map_err(|error| Refusal::BadRequest(error.body_text()))?;
+    let Query(asked) = query.map_err(unreadable_query)?;
     let limit = asked.limit.unwrap_or(LIST_MAX).clamp(1, LIST_MAX);
     let rooms = app
         .rooms
@@ -166,11 +166,9 @@ pub(super) async fn rotate_key(
 ) -> Result<Json<wire::RotatedKey>, Refusal> {
     let id = room_id(&id)?;
     let asked = match body.is_empty() {
-        true => Ok(wire::RotateKey::default()),
-        false => serde_json::from_slice(&body),
+        true => wire::RotateKey::default(),
+        false => read(&body)?,
     };
-    let asked: wire::RotateKey =
-        asked.map_err(|error| Refusal::BadRequest(without_values(&error.to_string())))?;
     if asked.overlap_s > OVERLAP_S_MAX {
         let text = format!("overlap_s is a whole number from 0 to {OVERLAP_S_MAX}");
         return Err(Refusal::BadRequest(text));

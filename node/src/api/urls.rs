@@ -12,6 +12,7 @@ use isocast_access::{Minted, Pass};
 use serde::Serialize;
 
 use super::auth::{Authorized, RoomsPublish, RoomsRead};
+use super::body::unreadable_query;
 use super::rooms::{refusal, room_id};
 use super::wire;
 use crate::app::{App, Local};
@@ -85,7 +86,7 @@ fn expires_at_s(
     query: Result<Query<wire::ExpiresIn>, QueryRejection>,
     max_s: u64,
 ) -> Result<u64, Refusal> {
-    let Query(asked) = query.map_err(|error| Refusal::BadRequest(error.body_text()))?;
+    let Query(asked) = query.map_err(unreadable_query)?;
     let in_s = asked.expires_in_s.unwrap_or(EXPIRES_IN_S.min(max_s));
     if !(1..=max_s).contains(&in_s) {
         let text = format!("expires_in_s is a whole number from 1 to {max_s}");
