@@ -2,14 +2,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use isocast_media::codec;
-use isocast_media::{Frame, Kind, flv};
+use isocast_media::{Frame, Kind};
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, kill_process_group, prlimit, setpriority_process,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
+
+use super::elementary::File;
 
 /// A picture 640 wide is some 50 KB.
 const JPEG_BYTES_MAX: u64 = 512 << 10;
@@ -62,12 +64,15 @@ pub(super) async fn jpeg(program: &Path, frames: &[Frame]) -> Option<Bytes> {
 }
 
 async fn run(program: &Path, frames: &[Frame]) -> io::Result<Option<Bytes>> {
-    let mut running = Running::start(program)?;
+    let Some(file) = File::of(frames) else {
+        return Ok(None);
+    };
+    let mut running = Running::start(program, file.format)?;
     let (stdin, stdout) = (running.child.stdin.take(), running.child.stdout.take());
     let write = async {
         if let Some(mut stdin) = stdin {
             // Who has seen enough closes its end early.
-            let _ = stdin.write_all(&file(frames)).await;
+            let _ = stdin.write_all(&file.bytes).await;
         }
     };
     let read = async {
@@ -88,16 +93,6 @@ async fn run(program: &Path, frames: &[Frame]) -> io::Result<Option<Bytes>> {
     Ok((done.success() && is_jpeg(&jpeg)).then(|| jpeg.into()))
 }
 
-/// An FLV file of these frames.
-fn file(frames: &[Frame]) -> BytesMut {
-    let mut file = BytesMut::new();
-    file.extend_from_slice(&flv::file_header(true, false));
-    frames
-        .iter()
-        .for_each(|frame| flv::write_tag(frame, &mut file));
-    file
-}
-
 /// SOI and EOI (ISO/IEC 10918-1 §B.1.1.3).
 fn is_jpeg(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0xFF, 0xD8]) && bytes.ends_with(&[0xFF, 0xD9])
@@ -110,13 +105,13 @@ struct Running {
 }
 
 impl Running {
-    fn start(program: &Path) -> io::Result<Self> {
+    fn start(program: &Path, format: &str) -> io::Result<Self> {
         let child = Command::new(program)
             .args(["-hide_banner", "-nostdin", "-loglevel", "quiet"])
             .args(["-max_alloc", &ALLOC_BYTES_MAX.to_string()])
             .args(["-protocol_whitelist", "pipe"])
             .args(["-threads", "1", "-max_pixels", &PIXELS_MAX.to_string()])
-            .args(["-f", "flv", "-i", "pipe:0", "-an", "-sn", "-dn"])
+            .args(["-f", format, "-i", "pipe:0", "-an", "-sn", "-dn"])
             .args(["-vf", "scale=w='min(640,iw)':h=-2", "-frames:v", "1"])
             .args(["-threads", "1", "-c:v", "mjpeg", "-q:v", "5"])
             .args(["-f", "image2pipe", "pipe:1"])

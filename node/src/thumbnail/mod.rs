@@ -4,6 +4,7 @@
 //! gets one picture's bytes and no environment, and has a deadline and bounds on its memory and on what
 //! it may say. It is no sandbox: it runs as the node's user, with the files and the network of the node in reach.
 
+mod elementary;
 mod ffmpeg;
 
 use std::collections::HashMap;

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use isocast_harness::{
-    Clip, Ffmpeg, Node, NodeOptions, Output, Peer, http, node_binary, run, wait,
+    Clip, Ffmpeg, Node, NodeOptions, Output, Peer, clip, http, node_binary, run, wait,
 };
 
 /// A room command on the running node.
@@ -142,6 +142,50 @@ fn a_live_room_has_a_picture_for_those_who_may_watch_it() {
         assert_eq!(answer.json()["error"]["code"], code, "{path}");
     }
     assert!(node.get("/api/v1/live/silent").json()["thumbnail"].is_null());
+    node.stop();
+}
+
+#[test]
+fn every_video_codec_has_a_picture_by_debians_ffmpeg() {
+    const CODECS: [(&str, &[&str]); 4] = [
+        ("h264", &["libx264", "-preset", "ultrafast"]),
+        (
+            "hevc",
+            &[
+                "libx265",
+                "-preset",
+                "ultrafast",
+                "-x265-params",
+                "log-level=none",
+            ],
+        ),
+        ("av1", &["libsvtav1", "-preset", "12"]),
+        (
+            "vp9",
+            &["libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8"],
+        ),
+    ];
+    let node = NodeOptions::default()
+        .set("thumbnail.ffmpeg", "/usr/bin/ffmpeg")
+        .start();
+    for (name, encoder) in CODECS {
+        let made = node.public_room(name);
+        let (file, log) = (
+            node.file(&format!("{name}.flv")),
+            node.file(&format!("{name}.log")),
+        );
+        clip::encode(&file, 3, encoder, &["aac"]);
+        let _publisher = Ffmpeg::newest().publish_forever(&file, &node.publish_url(&made), &log);
+        // Asked for before its first key frame, it has no picture for ten seconds.
+        wait::until("it has had key frames", 20, || {
+            let path = format!("/api/v1/rooms/{name}/stats");
+            let stats = node.operator("GET", &path, b"").json();
+            stats["video"]["gop_ms"].is_u64().then_some(())
+        });
+        let picture = node.get(&format!("/thumbnail/room_{name}.jpg"));
+        assert_eq!(picture.status, 200, "{name}: {}", picture.text());
+        assert!(picture.body.len() > 1000, "{name}");
+    }
     node.stop();
 }
 
