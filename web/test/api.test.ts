@@ -53,7 +53,7 @@ test('a status and a code say what a room is', () => {
     [404, null, 'not-live'],
     [403, error('playback_denied'), 'denied'],
     [403, error('link_expired'), 'expired'],
-    [429, error('rate_limited'), 'unreachable'],
+    [429, error('too_many'), 'crowded'],
     [503, null, 'unreachable'],
   ];
   for (const [status, json, is] of rows) {

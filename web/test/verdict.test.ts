@@ -25,6 +25,9 @@ test('every situation has its state and its words', () => {
     ['expired', 'idle', false, 'denied', 'This link has expired'],
     ['expired', 'moving', true, 'playing', ''],
     ['unreachable', 'idle', false, 'error', 'The server cannot be reached'],
+    ['crowded', 'idle', false, 'error', 'Too many requests come from your network'],
+    ['crowded', 'still', true, 'waiting', 'Too many requests come from your network'],
+    ['crowded', 'moving', true, 'playing', ''],
     ['unreachable', 'still', true, 'waiting', 'Connection lost. Reconnecting…'],
   ];
   for (const [room, media, everMoved, state, title] of rows) {

@@ -5,8 +5,8 @@ import { parseErrorCode, parseLive, parseRooms, type Live } from './live.ts';
 export type Answer =
   | { readonly is: 'live'; readonly live: Live }
   | { readonly is: 'ended' | 'not-live' | 'denied' | 'expired' }
-  /** The node could not be asked, or did not answer sensibly. */
-  | { readonly is: 'unreachable' };
+  /** The node could not be asked, did not answer sensibly, or has answered this network too often. */
+  | { readonly is: 'unreachable' | 'crowded' };
 
 /** Asks whether a room can be watched; never throws. */
 export async function askRoom({ room, prefix }: Place): Promise<Answer> {
@@ -14,10 +14,10 @@ export async function askRoom({ room, prefix }: Place): Promise<Answer> {
   return reply === null ? { is: 'unreachable' } : readAnswer(reply.status, reply.json);
 }
 
-/** Asks for all public live rooms; null when the node could not be asked. */
-export async function askRooms(): Promise<Live[] | null> {
+/** Asks for all public live rooms, or says why there is no answer; never throws. */
+export async function askRooms(): Promise<Live[] | 'unreachable' | 'crowded'> {
   const reply = await get('/api/v1/live');
-  return reply?.status === 200 ? parseRooms(reply.json) : null;
+  return reply?.status === 200 ? parseRooms(reply.json) : noAnswer(reply?.status);
 }
 
 /** Turns a status and a body into an answer. */
@@ -32,7 +32,12 @@ export function readAnswer(status: number, json: unknown): Answer {
   if (status === 404) {
     return { is: parseErrorCode(json) === 'ended' ? 'ended' : 'not-live' };
   }
-  return { is: 'unreachable' };
+  return { is: noAnswer(status) };
+}
+
+/** Too Many Requests (RFC 6585, section 4) is about the address, which many may share. */
+function noAnswer(status: number | undefined): 'unreachable' | 'crowded' {
+  return status === 429 ? 'crowded' : 'unreachable';
 }
 
 /** A question unanswered this long has failed; the next one follows a few seconds later anyway. */

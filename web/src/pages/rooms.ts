@@ -1,5 +1,6 @@
 import { askRooms } from '../api/ask.ts';
 import type { Live } from '../api/live.ts';
+import { CROWDED } from '../play/verdict.ts';
 import { factsOf, sayBadge, sayFacts } from './facts.ts';
 import { copy, mark, page, part, say } from './parts.ts';
 import { showPicture } from './picture.ts';
@@ -19,11 +20,12 @@ export function showRooms(): void {
 
 const REFRESH_MS = 5_000;
 
-function show(place: HTMLElement, rooms: Live[] | null): void {
+function show(place: HTMLElement, rooms: Awaited<ReturnType<typeof askRooms>>): void {
   const notice = part(place, 'notice', HTMLElement);
-  say(notice, rooms === null ? 'The server cannot be reached. Trying again…' : '');
-  notice.hidden = rooms !== null;
-  if (rooms !== null) {
+  const isAnswer = Array.isArray(rooms);
+  say(notice, isAnswer ? '' : `${rooms === 'crowded' ? CROWDED : 'The server cannot be reached'}. Trying again…`);
+  notice.hidden = isAnswer;
+  if (isAnswer) {
     part(place, 'empty', HTMLElement).hidden = rooms.length > 0;
     showCards(part(place, 'list', HTMLUListElement), rooms);
   }

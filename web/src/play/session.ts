@@ -80,17 +80,17 @@ export class Session {
   }
 
   #hear(answer: Answer): void {
-    this.#unansweredAsks = answer.is === 'unreachable' ? this.#unansweredAsks + 1 : 0;
+    this.#unansweredAsks = isNone(answer) ? this.#unansweredAsks + 1 : 0;
     // One unanswered question says little; until the second, the last answer stands.
-    if (answer.is === 'unreachable' && this.#answer !== null && this.#unansweredAsks < 2) {
+    if (isNone(answer) && this.#answer !== null && this.#unansweredAsks < 2) {
       return;
     }
     const wasOver = this.#answer?.is === 'ended' || this.#answer?.is === 'not-live';
     if (wasOver && answer.is === 'live') {
       this.#everMoved = false;
     }
-    // Whatever is still open belongs to a broadcast, or a node, that is gone.
-    if (this.#answer !== null && this.#answer.is !== 'live' && answer.is === 'live') {
+    // Whatever is still open belongs to a broadcast, or a node, that is gone; unless it only did not say.
+    if (this.#answer !== null && this.#answer.is !== 'live' && this.#answer.is !== 'crowded' && answer.is === 'live') {
       this.#closeAttempt();
     }
     this.#answer = answer;
@@ -155,7 +155,7 @@ export class Session {
     }
     if (attempt.outcome !== null) {
       this.#retire(attempt, attempt.outcome, nowMs);
-    } else if (!moving && this.#liveNow() === null && this.#answer?.is !== 'unreachable') {
+    } else if (!moving && this.#liveNow() === null && !isNone(this.#answer)) {
       // The node says that there is nothing to see any more, and there is not.
       this.#closeAttempt();
     }
@@ -245,6 +245,11 @@ export class Session {
     }
     return this.#attempt === null ? 'idle' : 'connecting';
   }
+}
+
+/** The node said nothing of the room. */
+function isNone(answer: Answer | null): boolean {
+  return answer?.is === 'unreachable' || answer?.is === 'crowded';
 }
 
 const TICK_MS = 250;

@@ -3,7 +3,7 @@ export type State = 'loading' | 'playing' | 'waiting' | 'ended' | 'not-live' | '
 
 /** All that decides what the viewer is told. */
 export interface Facts {
-  readonly room: 'unknown' | 'live' | 'interrupted' | 'ended' | 'not-live' | 'denied' | 'expired' | 'unreachable';
+  readonly room: 'unknown' | 'live' | 'interrupted' | 'ended' | 'not-live' | 'denied' | 'expired' | 'unreachable' | 'crowded';
   readonly media: 'idle' | 'connecting' | 'moving' | 'still' | 'parked' | 'failed' | 'unsupported';
   /** What of the broadcast no way can bring to this viewer, and why, as a sentence; null where nothing is. */
   readonly obstacle: string | null;
@@ -34,6 +34,8 @@ export function judge(facts: Facts): Verdict {
       return facts.everMoved ? ENDED : NOT_LIVE;
     case 'unreachable':
       return unreachable(facts.everMoved);
+    case 'crowded':
+      return { state: facts.everMoved ? 'waiting' : 'error', title: CROWDED, detail: 'Trying again…' };
     case 'interrupted':
       return { state: 'waiting', title: "The broadcaster's connection was interrupted. Waiting…", detail: '' };
     case 'unknown':
@@ -42,6 +44,9 @@ export function judge(facts: Facts): Verdict {
       return connection(facts);
   }
 }
+
+/** Said wherever the node answers this network no more for a moment. */
+export const CROWDED = 'Too many requests come from your network';
 
 const LOADING: Verdict = { state: 'loading', title: 'Loading…', detail: '' };
 const NOT_LIVE: Verdict = {
