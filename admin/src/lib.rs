@@ -18,6 +18,7 @@ pub mod base62;
 mod id;
 mod key;
 mod limits;
+mod object;
 pub mod random;
 mod room;
 mod secret;
@@ -26,6 +27,7 @@ mod wire;
 pub use id::{BadId, RoomId};
 pub use key::{BadKey, PublishKey, SECRET_CHARS_MIN, revealed};
 pub use limits::{CodecName, RoomLimits, RoomLimitsChange};
+pub use object::{Object, object, objects};
 pub use room::{OnConflict, Playback};
 pub use secret::Secret;
 pub use wire::{

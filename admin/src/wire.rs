@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::key::revealed;
+use crate::object::object;
 use crate::{OnConflict, Playback, PublishKey, RoomId, RoomLimits};
 
 /// Where a node says what it is.
@@ -21,7 +22,11 @@ pub struct PutRoom {
     /// What happens to a publisher whose room is already live.
     pub on_conflict: OnConflict,
     /// What it takes at most. Nothing: what the node's configuration says.
-    #[serde(default, skip_serializing_if = "RoomLimits::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "RoomLimits::is_empty",
+        deserialize_with = "object"
+    )]
     pub limits: RoomLimits,
     /// The key of this room, and of no other. JSON tells it in full.
     #[serde(with = "revealed")]

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use isocast_admin::{NodeIs, PutRoom, RoomIs, SECRET_CHARS_MIN};
 
 use super::auth::Admin;
-use super::body::unreadable;
+use super::body::{Body, asked};
 use super::rooms::{apply, refusal, remove, room_id, to_the_end};
 use crate::app::App;
 use crate::clock::unix_now;
@@ -35,16 +34,15 @@ pub(super) async fn put_room(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    body: Result<Json<PutRoom>, JsonRejection>,
+    body: Body<PutRoom>,
 ) -> Result<Json<RoomIs>, Refusal> {
     let id = RoomId::parse(&id).map_err(|error| Refusal::BadRequest(error.to_string()))?;
-    let Json(asked) = body.map_err(unreadable)?;
     let PutRoom {
         playback,
         on_conflict,
         limits,
         stream_key,
-    } = asked;
+    } = asked(body)?;
     if stream_key.room() != &id {
         let text = "the stream key is another room's: it starts with `room_<id>_key_`";
         return Err(Refusal::BadRequest(text.into()));

@@ -1,21 +1,29 @@
-//! Why a request's body was not taken.
+//! What a request's body asks for, or why it was not taken.
 
 use std::error::Error;
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::StatusCode;
+use isocast_admin::Object;
 use serde::de::DeserializeOwned;
 
 use crate::error::Refusal;
 
-/// A body that may come without its content type.
-pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    let Json(read) = Json::from_bytes(body).map_err(unreadable)?;
-    Ok(read)
+/// A body with its content type, to be read by [`asked`].
+pub(super) type Body<T> = Result<Json<Object<T>>, JsonRejection>;
+
+pub(super) fn asked<T>(body: Body<T>) -> Result<T, Refusal> {
+    let Json(Object(asked)) = body.map_err(unreadable)?;
+    Ok(asked)
 }
 
-pub(super) fn unreadable(error: JsonRejection) -> Refusal {
+/// A body that may come without its content type.
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    asked(Json::from_bytes(body))
+}
+
+fn unreadable(error: JsonRejection) -> Refusal {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return Refusal::BodyTooLarge;
     }
@@ -60,13 +68,15 @@ fn without_values(text: &str) -> String {
 
 /// What belongs there begins with the name of one of our types.
 fn in_words(expected: &str) -> String {
-    const TYPES: [(&str, &str); 6] = [
+    const TYPES: [(&str, &str); 8] = [
         ("u8", "a whole number from 0 to 255"),
         ("u16", "a whole number from 0 to 65535"),
         ("u32", "a whole number from 0 to 4294967295"),
         ("u64", "a whole number from 0 on"),
         ("a nonzero u32", "a whole number from 1 to 4294967295"),
         ("i64", "a whole number"),
+        ("a sequence", "an array"),
+        ("unit", "null"),
     ];
     // The place follows, if it is known.
     let (belongs, place) = match expected.rfind(" at line ") {
@@ -76,7 +86,6 @@ fn in_words(expected: &str) -> String {
     let known = TYPES.iter().find(|(name, _)| *name == belongs);
     let words = match known {
         Some((_, words)) => words,
-        None if belongs.starts_with("struct ") => "an object",
         None => belongs,
     };
     format!("{words}{place}")
@@ -86,12 +95,14 @@ fn in_words(expected: &str) -> String {
 mod tests {
     use axum::extract::rejection::MissingJsonContentType;
 
+    use crate::api::tests::{ADMIN, AUTHORIZED, JSON, Node};
+
     use super::*;
 
     #[derive(Debug, serde::Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Asked {
-        #[serde(rename = "limits")]
+        #[serde(rename = "limits", deserialize_with = "isocast_admin::object")]
         _limits: Limits,
     }
 
@@ -125,6 +136,14 @@ mod tests {
                 "in the body, not what belongs here, expected an object at line 1 column 1",
             ),
             (
+                r#"{"limits": [5]}"#,
+                "in the body, limits: not what belongs here, expected an object at line 1 column 11",
+            ),
+            (
+                r#"[{"width_max": 5}]"#,
+                "in the body, not what belongs here, expected an object at line 1 column 0",
+            ),
+            (
                 r#"{"limits": s3cret}"#,
                 "the body is no JSON: limits: expected value at line 1 column 12",
             ),
@@ -136,6 +155,45 @@ mod tests {
             let refused = read::<Asked>(body.as_bytes()).unwrap_err();
             assert_eq!(refused.to_string(), told, "{body}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_array_is_no_body_anywhere_and_changes_nothing() {
+        let node = Node::start().await;
+        let rooms = "GET /api/v1/rooms";
+        let before = node.ask(rooms, &[AUTHORIZED], "").await.body;
+        for (line, body) in [
+            ("POST /api/v1/rooms", "[]"),
+            ("POST /api/v1/rooms", r#"["new", "public"]"#),
+            ("POST /api/v1/rooms", r#"{"id": "new", "limits": [5]}"#),
+            ("PATCH /api/v1/rooms/open", r#"["private"]"#),
+            ("PATCH /api/v1/rooms/open", r#"{"limits": [5]}"#),
+            ("POST /api/v1/rooms/open/rotate-key", "[60]"),
+            ("POST /api/v1/rooms/open/kick", "[60]"),
+            ("POST /api/v1/qoe", r#"["hls", null, 0, 0, 0, null]"#),
+            ("PUT /api/v1/rooms/open/restreams", "[[]]"),
+            (
+                "PUT /api/v1/rooms/open/restreams",
+                r#"{"targets": [["a", "rtmp://a.example/live", "key", true]]}"#,
+            ),
+            (
+                "PUT /admin/v1/rooms/new",
+                r#"["public", "refuse", {}, "room_new_key_first0123456789abcde"]"#,
+            ),
+            (
+                "PUT /admin/v1/rooms/new",
+                r#"{"playback": "public", "on_conflict": "refuse", "limits": [5], "stream_key": "room_new_key_first0123456789abcde"}"#,
+            ),
+        ] {
+            let answer = match line.contains("/admin/") {
+                true => node.internal(line, &[JSON, ADMIN], body).await,
+                false => node.ask(line, &[JSON, AUTHORIZED], body).await,
+            };
+            assert_eq!(answer.status, 400, "{line} {body}: {answer:?}");
+            let told = "not what belongs here, expected an object at line 1 ";
+            assert!(answer.body.contains(told), "{line} {body}: {answer:?}");
+        }
+        assert_eq!(node.ask(rooms, &[AUTHORIZED], "").await.body, before);
     }
 
     #[test]

@@ -9,13 +9,13 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use isocast_admin::objects;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::auth::{Authorized, RoomsRead, RoomsWrite};
-use super::body::unreadable;
+use super::body::{Body, asked};
 use super::rooms::{refusal, room_id, to_the_end};
 use crate::app::App;
 use crate::data::Secret;
@@ -26,6 +26,7 @@ use crate::rooms::{PushUrl, RoomId, Target, TargetName, stream_key};
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PutRestreams {
+    #[serde(deserialize_with = "objects")]
     pub targets: Vec<PutTarget>,
 }
 
@@ -162,12 +163,12 @@ pub(super) async fn put(
     _: Authorized<RoomsWrite>,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    body: Result<Json<PutRestreams>, JsonRejection>,
+    body: Body<PutRestreams>,
 ) -> Result<Json<RestreamList>, Refusal> {
     let id = room_id(&id)?;
     let allowed = app.restreams.allowed();
     let allowed = allowed.ok_or(Refusal::ProtocolOff("restreaming"))?;
-    let Json(asked) = body.map_err(unreadable)?;
+    let asked = asked(body)?;
     let present = match asked.keeps_keys() {
         true => app.rooms.restreams(&id).await.map_err(refusal)?,
         false => Vec::new(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use isocast_media::UnixMs;
@@ -13,7 +13,7 @@ use isocast_media::UnixMs;
 use isocast_access::Action;
 
 use super::auth::{Authorized, RoomsRead, RoomsWrite};
-use super::body::{read, unreadable, unreadable_query};
+use super::body::{Body, asked, read, unreadable_query};
 use super::wire;
 use crate::app::App;
 use crate::clock::unix_now;
@@ -23,9 +23,9 @@ use crate::rooms::{self, LIST_MAX, Put, RoomId};
 pub(super) async fn create(
     caller: Authorized<RoomsWrite>,
     State(app): State<Arc<App>>,
-    body: Result<Json<wire::CreateRoom>, JsonRejection>,
+    body: Body<wire::CreateRoom>,
 ) -> Result<(StatusCode, Json<wire::CreatedRoom>), Refusal> {
-    let Json(asked) = body.map_err(unreadable)?;
+    let asked = asked(body)?;
     // Whoever has certain rooms only makes one of them.
     let is_theirs = match &asked.id {
         Some(id) => caller.covers(id),
@@ -97,10 +97,10 @@ pub(super) async fn change(
     _: Authorized<RoomsWrite>,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    body: Result<Json<wire::ChangeRoom>, JsonRejection>,
+    body: Body<wire::ChangeRoom>,
 ) -> Result<Json<wire::Room>, Refusal> {
     let id = room_id(&id)?;
-    let Json(asked) = body.map_err(unreadable)?;
+    let asked = asked(body)?;
     let put = to_the_end(app, move |app| async move {
         let put = app.rooms.change(&id, asked.into()).await.map_err(refusal)?;
         apply(&app, &put);

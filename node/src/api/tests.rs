@@ -143,6 +143,15 @@ impl Node {
     pub(crate) async fn ask(&self, line: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         ask(self.address, line, headers, body).await
     }
+
+    pub(crate) async fn internal(
+        &self,
+        line: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        ask(self.internal, line, headers, body).await
+    }
 }
 
 async fn raw(to: SocketAddr, request: &[u8]) -> String {
@@ -213,6 +222,7 @@ impl Answer {
 
 pub(crate) const JSON: (&str, &str) = ("content-type", "application/json");
 pub(crate) const AUTHORIZED: (&str, &str) = ("authorization", "Bearer isocast_test");
+pub(crate) const ADMIN: (&str, &str) = ("authorization", "Bearer isocast_admin_test");
 
 #[tokio::test]
 async fn every_refusal_has_its_status_and_one_shape() {

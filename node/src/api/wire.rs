@@ -18,6 +18,7 @@
 
 mod stats;
 
+use isocast_admin::object;
 pub(crate) use isocast_admin::{ErrorBody, ErrorDetail};
 use isocast_media::UnixMs;
 use serde::{Deserialize, Serialize};
@@ -39,7 +40,10 @@ pub(crate) struct CreateRoom {
     pub id: Option<RoomId>,
     pub playback: Playback,
     pub on_conflict: OnConflict,
-    #[serde(skip_serializing_if = "RoomLimits::is_empty")]
+    #[serde(
+        skip_serializing_if = "RoomLimits::is_empty",
+        deserialize_with = "object"
+    )]
     pub limits: RoomLimits,
 }
 
@@ -63,6 +67,7 @@ pub(crate) struct ChangeRoom {
     pub playback: Option<Playback>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_conflict: Option<OnConflict>,
+    #[serde(deserialize_with = "object")]
     pub limits: RoomLimitsChange,
 }
 

@@ -8,13 +8,12 @@ use crate::error::Refusal;
 use crate::hub::Publisher;
 use crate::ingest::{self, Admission};
 
-const ADMIN: (&str, &str) = ("authorization", "Bearer isocast_admin_test");
 const FIRST: &str = "room_new_key_first0123456789abcde";
 const SECOND: &str = "room_new_key_second0123456789abcd";
 
 impl Node {
     async fn admin(&self, line: &str, body: &str) -> Answer {
-        ask(self.internal, line, &[JSON, ADMIN], body).await
+        self.internal(line, &[JSON, ADMIN], body).await
     }
 
     async fn put(&self, room: &str, playback: &str, key: &str) -> RoomIs {
