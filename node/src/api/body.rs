@@ -38,8 +38,20 @@ fn unreadable(error: JsonRejection) -> Refusal {
 }
 
 pub(super) fn unreadable_query(error: QueryRejection) -> Refusal {
-    Refusal::BadRequest(format!("in the query, {}", place(&error)))
+    let mut told = place(&error);
+    if let Some(at) = NO_NUMBER.iter().find_map(|no_number| told.find(no_number)) {
+        told.truncate(at);
+        told.push_str("not what belongs here, expected a whole number from 0 on");
+    }
+    Refusal::BadRequest(format!("in the query, {told}"))
 }
+
+/// What the standard library says of a text that is no number of the field's type.
+const NO_NUMBER: [&str; 3] = [
+    "invalid digit found in string",
+    "cannot parse integer from empty string",
+    "number too large to fit in target type",
+];
 
 /// What the parser says, below what axum puts before it.
 fn place(rejection: &(dyn Error + 'static)) -> String {
@@ -93,9 +105,11 @@ fn in_words(expected: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use axum::extract::Query;
     use axum::extract::rejection::MissingJsonContentType;
 
     use crate::api::tests::{ADMIN, AUTHORIZED, JSON, Node};
+    use crate::api::wire::ExpiresIn;
 
     use super::*;
 
@@ -201,6 +215,16 @@ mod tests {
         let refused = unreadable(MissingJsonContentType::default().into());
         let told = "send the body as JSON, with `Content-Type: application/json`";
         assert_eq!(refused.to_string(), told);
+    }
+
+    #[test]
+    fn what_is_no_number_in_a_query_is_told_as_in_a_body() {
+        for value in ["-1", "", "1.5", "s3cret", "18446744073709551616"] {
+            let uri = format!("/?expires_in_s={value}").parse().unwrap();
+            let refused = Query::<ExpiresIn>::try_from_uri(&uri).unwrap_err();
+            let told = "in the query, expires_in_s: not what belongs here, expected a whole number from 0 on";
+            assert_eq!(unreadable_query(refused).to_string(), told, "{value}");
+        }
     }
 
     #[test]
