@@ -34,11 +34,12 @@ pub(super) enum Dropped {
 /// What was measured of the present publisher.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Quality {
-    /// Video, audio and descriptions, over the last 10 s.
+    /// All tracks and descriptions, over the last 10 s.
     pub bitrate_bps: u64,
+    /// The default track of each kind.
     pub video: TrackQuality,
     pub audio: TrackQuality,
-    /// The newest complete GOP.
+    /// The newest complete GOP of the default video track.
     pub gop: Option<GopLength>,
     pub totals: Totals,
 }
@@ -76,7 +77,8 @@ struct Slot {
     number: u64,
     video: Amount,
     audio: Amount,
-    data: Amount,
+    /// Tracks that are not the default ones, and descriptions.
+    rest: Amount,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -103,17 +105,15 @@ impl Meter {
         let media = u64::from(frame.is_media());
         self.totals.bytes += bytes;
         self.totals.frames += media;
-        // Of several tracks of a kind, frames and their pace are those of the first.
-        let is_first = frame.track_id == 0;
-        let amount = self.slot(now).of(frame.track());
+        let amount = self.slot(now).of(frame);
         amount.bytes += bytes;
-        amount.frames += media * u64::from(is_first);
+        amount.frames += media;
         let pace = match frame.track() {
             Track::Video => &mut self.video,
             Track::Audio => &mut self.audio,
             Track::Data => return,
         };
-        if !frame.is_media() || !is_first {
+        if !frame.is_media() || frame.track_id != 0 {
             return;
         }
         let jumped = pace.step(frame.dts, now) == Step::Jump;
@@ -155,7 +155,7 @@ impl Meter {
         let video = track(sum(|slot| slot.video), &self.video);
         let audio = track(sum(|slot| slot.audio), &self.audio);
         Quality {
-            bitrate_bps: video.bitrate_bps + audio.bitrate_bps + bps(sum(|slot| slot.data)),
+            bitrate_bps: video.bitrate_bps + audio.bitrate_bps + bps(sum(|slot| slot.rest)),
             video,
             audio,
             gop: self.gop.complete,
@@ -183,11 +183,11 @@ impl Meter {
 }
 
 impl Slot {
-    fn of(&mut self, track: Track) -> &mut Amount {
-        match track {
-            Track::Video => &mut self.video,
-            Track::Audio => &mut self.audio,
-            Track::Data => &mut self.data,
+    fn of(&mut self, frame: &Frame) -> &mut Amount {
+        match (frame.track(), frame.track_id) {
+            (Track::Video, 0) => &mut self.video,
+            (Track::Audio, 0) => &mut self.audio,
+            _ => &mut self.rest,
         }
     }
 }
@@ -418,19 +418,28 @@ mod tests {
     }
 
     #[test]
-    fn of_several_tracks_the_first_gives_the_pace_and_all_count_as_bytes() {
+    fn of_several_tracks_the_default_ones_are_measured_and_all_count_in_the_total() {
         let mut bench = Bench::new();
         for n in 0..25 {
-            bench.send(n * 40, Codec::Avc, n == 0, n as i64 * 40, 100);
-            let other = Frame {
-                track_id: 1,
-                ..frame(Codec::Avc, Kind::Media { key: true }, n as i64 * 7, 100)
-            };
-            bench.meter.note(&other, bench.at(n * 40));
+            let dts = n as i64 * 40;
+            for codec in [Codec::Avc, Codec::Aac] {
+                bench.send(n * 40, codec, n == 0, dts, 100);
+                // With timestamps that would be jitter, and at times a GOP.
+                let other = Frame {
+                    track_id: 1,
+                    ..frame(codec, Kind::Media { key: true }, dts * 7, 300)
+                };
+                bench.meter.note(&other, bench.at(n * 40));
+            }
         }
         let quality = bench.read(1000);
-        assert_eq!(quality.video.frames_per_s, 25.0);
-        assert_eq!(quality.video.bitrate_bps, 25 * 200 * 8);
+        for track in [quality.video, quality.audio] {
+            assert_eq!(track.frames_per_s, 25.0);
+            assert_eq!(track.bitrate_bps, 25 * 100 * 8);
+            assert_eq!(track.jitter_ms, 0.0);
+        }
         assert_eq!((quality.gop, quality.totals.timestamp_jumps), (None, 0));
+        assert_eq!(quality.bitrate_bps, 2 * 25 * 400 * 8);
+        assert_eq!(quality.totals.frames, 100);
     }
 }
