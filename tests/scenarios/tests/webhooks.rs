@@ -145,6 +145,12 @@ fn two_secrets_sign_while_one_takes_the_others_place() {
     expect(1, &[SECRET], &[NEXT_SECRET]);
     write(&format!("{SECRET}\n{NEXT_SECRET}\n"));
     expect(2, &[SECRET, NEXT_SECRET], &[]);
+    let told = receiver.wait_for(2, 1);
+    // A receiver that has the file with two lines takes what either has signed.
+    for one in &told {
+        let both = format!("{NEXT_SECRET}\n{SECRET}\n");
+        assert_eq!(documentation_says(one, &both), "True");
+    }
     write(&format!("{NEXT_SECRET}\n"));
     expect(3, &[NEXT_SECRET], &[SECRET]);
     // Half a file is no secret: the one that was read before stays.
@@ -217,12 +223,12 @@ fn an_address_that_is_not_listed_is_never_called() {
 
 fn is_signed(request: &Request, secret: &str) {
     assert!(openssl_says(request, secret), "signed under {secret}");
-    assert_eq!(documentation_says(request, secret), "True");
+    assert_eq!(documentation_says(request, &format!("{secret}\n")), "True");
 }
 
 fn is_not_signed(request: &Request, secret: &str) {
     assert!(!openssl_says(request, secret), "not signed under {secret}");
-    assert_eq!(documentation_says(request, secret), "False");
+    assert_eq!(documentation_says(request, &format!("{secret}\n")), "False");
 }
 
 fn openssl_says(request: &Request, secret: &str) -> bool {
@@ -246,8 +252,8 @@ fn openssl_says(request: &Request, secret: &str) -> bool {
     header.split(',').any(|field| field == format!("v1={hex}"))
 }
 
-/// What the documentation tells receivers to run.
-fn documentation_says(request: &Request, secret: &str) -> String {
+/// What the documentation tells receivers to run, with the secret's file as it is.
+fn documentation_says(request: &Request, secret_file: &str) -> String {
     let page = std::fs::read_to_string(isocast_harness::repository().join("docs/webhooks.md"));
     let page = page.expect("webhooks are documented");
     let (_, rest) = page.split_once("```python\n").expect("a Python example");
@@ -260,7 +266,9 @@ fn documentation_says(request: &Request, secret: &str) -> String {
     );
     let header = request.header("isocast-signature").expect("signed");
     let mut command = Command::new(tool("python3"));
-    command.args(["-c", &program, secret, header]).arg(body);
+    command
+        .args(["-c", &program, secret_file, header])
+        .arg(body);
     let output = run(&mut command);
     assert_eq!(output.code, Some(0), "{}", output.err);
     output.out.trim().to_owned()
