@@ -156,7 +156,7 @@ impl Connection {
     }
 
     /// Asks a publisher or player to connect anew, which it does when it is ready to. One that does
-    /// not know of that notices that the connection is closed, and does it too.
+    /// not know of that notices that it is refused or the connection closed, and does it too.
     fn send_away(&mut self) -> Result<(), End> {
         let why = "This server is being stopped: connect again.";
         match self.session.request_reconnect(None, why) {

@@ -183,6 +183,11 @@ fn who_publishes_or_plays_is_asked_to_connect_elsewhere_before_the_end() {
     assert!(publisher.send(&sound(20)));
     assert!(player.has_media(10));
     unknowing.wait(10);
+    let said = unknowing.log();
+    assert!(
+        said.contains("this server is going away: connect again"),
+        "{said}"
+    );
     publisher.close();
     player.close();
     node.wait_for_end(10);

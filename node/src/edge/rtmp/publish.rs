@@ -33,7 +33,7 @@ impl Connection {
         };
         // From here on either the hub's end ends this stream too, or it was over before.
         if self.app.stop.is_parting() {
-            return self.refuse(&Refusal::Draining, Refusal::Draining.publish_status());
+            return self.say_draining();
         }
         self.app.packager.follow(&stream);
         self.app.restreams.follow(&stream);
@@ -101,7 +101,11 @@ impl Connection {
             });
         loop {
             let event = tokio::select! {
-                event = self.event() => event?,
+                event = self.event() => match event {
+                    // It cannot be asked to connect anew, or was and has not.
+                    Err(End::Stopped) => return self.say_draining(),
+                    event => event?,
+                },
                 () = revoked.comes() => return self.say_revoked(&revoked),
             };
             let Event::Media(media) = event else {
@@ -135,13 +139,17 @@ impl Connection {
             return self.refuse(&Refusal::Kicked, Refusal::Kicked.publish_status());
         }
         if self.app.stop.is_parting() {
-            return self.refuse(&Refusal::Draining, Refusal::Draining.publish_status());
+            return self.say_draining();
         }
         self.session.refuse(
             status::PUBLISH_BAD_NAME,
             "Another encoder has taken the room over, its keys were revoked, or it was deleted.",
         );
         Err(End::Told)
+    }
+
+    fn say_draining(&mut self) -> Result<(), End> {
+        self.refuse(&Refusal::Draining, Refusal::Draining.publish_status())
     }
 }
 
