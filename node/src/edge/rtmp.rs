@@ -77,6 +77,8 @@ struct Connection {
     session: Session,
     peer: SocketAddr,
     has_shaken_hands: bool,
+    /// It hung up: it takes nothing any more, but what it said before may not be read yet.
+    has_hung_up: bool,
 }
 
 impl Connection {
@@ -96,6 +98,7 @@ impl Connection {
             app: Arc::clone(app),
             peer,
             has_shaken_hands: false,
+            has_hung_up: false,
         }
     }
 
@@ -106,6 +109,8 @@ impl Connection {
                 Err(end) => return end,
             };
             let done = match event {
+                // It would not hear the answer.
+                Event::Publish { .. } | Event::Play { .. } if self.has_hung_up => Err(End::Hangup),
                 Event::Publish { app, name } => self.publish(&app, &name).await,
                 Event::Play { app, name } => self.play(&app, &name).await,
                 Event::Media(_) | Event::Unpublish | Event::Stop => Ok(()),
@@ -165,11 +170,20 @@ impl Connection {
         }
     }
 
+    /// To a peer that has hung up nothing is sent: reading what came before that ends by itself, and
+    /// may show that it was done.
     async fn flush(&mut self) -> Result<(), End> {
         let output = self.session.take_output();
-        if !output.is_empty() {
+        if output.is_empty() || self.has_hung_up {
+            return Ok(());
+        }
+        let written = async {
             self.socket.write_all(&output).await?;
-            self.socket.flush().await?;
+            self.socket.flush().await
+        };
+        match written.await {
+            Err(error) if is_hangup(&error) => self.has_hung_up = true,
+            written => written?,
         }
         Ok(())
     }
@@ -236,6 +250,14 @@ async fn receive(socket: &mut Socket, session: &mut Session) -> Result<(), End> 
         0 => Err(End::Hangup),
         _ => Ok(()),
     }
+}
+
+fn is_hangup(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(
+        error.kind(),
+        BrokenPipe | ConnectionAborted | ConnectionReset
+    )
 }
 
 async fn wait_until(deadline: Option<Instant>) {

@@ -8,6 +8,11 @@ use isocast_media::rtmp::{Call, Caller, CallerEvent, Media};
 /// For connecting and writing.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The command `FCUnpublish` with transaction 6 for a stream `a`, as one chunk on a chunk stream that
+/// [`Caller`] does not use.
+const FC_UNPUBLISH: &[u8] =
+    b"\x07\0\0\0\0\0\x1c\x14\0\0\0\0\x02\0\x0bFCUnpublish\0\x40\x18\0\0\0\0\0\0\x05\x02\0\x01a";
+
 /// What a node said to a publisher or player.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
@@ -152,6 +157,27 @@ impl Peer {
     pub fn close(mut self) {
         self.caller.close();
         self.flush();
+    }
+
+    /// Says that it is over as ffmpeg does, and closes with answers unread: what it has said is
+    /// followed by a reset.
+    ///
+    /// # Panics
+    /// If the node does not answer.
+    pub fn close_unread(mut self) {
+        self.socket
+            .write_all(FC_UNPUBLISH)
+            .expect("the node is there");
+        self.socket
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a connected socket takes options");
+        let unread = self.socket.peek(&mut [0]).expect("the node answers");
+        assert_eq!(unread, 1, "the node has closed");
+        self.caller.close();
+        let output = self.caller.take_output();
+        self.socket
+            .write_all(&[FC_UNPUBLISH, &output].concat())
+            .expect("the node is there");
     }
 
     fn flush(&mut self) -> bool {

@@ -195,6 +195,24 @@ fn who_ended_a_broadcast_is_told() {
 }
 
 #[test]
+fn an_end_that_was_said_is_one_even_if_a_reset_follows() {
+    let receiver = Receiver::start([]);
+    let scratch = isocast_harness::Scratch::new("webhooks");
+    let node = options(&receiver, scratch.path())
+        .set("webhooks.events", "unpublish")
+        .start();
+    let room = node.public_room("reset");
+    for count in 1..=40 {
+        let mut peer = Peer::publish(node.rtmp, &room.key);
+        peer.expect_start();
+        peer.close_unread();
+        let told = receiver.wait_for(count, 10);
+        assert_eq!(told[count - 1].json()["reason"], "ended", "{count}");
+    }
+    node.stop();
+}
+
+#[test]
 fn an_address_that_is_not_listed_is_never_called() {
     let receiver = Receiver::start([]);
     let port = receiver.address.port();
