@@ -18,7 +18,8 @@ use crate::hub::Source;
 use crate::ingest::Banned;
 
 /// `POST /api/v1/rooms/<id>/kick`: ends the present broadcast. Viewers are held as always when a
-/// publisher goes, so that the next one finds them.
+/// publisher goes, so that the next one finds them. While they are held, who published last can
+/// still be banned.
 pub(super) async fn kick(
     _: Authorized<RoomsWrite>,
     State(app): State<Arc<App>>,
@@ -48,8 +49,9 @@ pub(super) async fn kick(
     };
     // Before it goes, for another connection of its may wait for that; and once more, for another
     // publisher may have come in between.
-    stream.source().iter().for_each(ban);
-    let source = stream.kick(now).ok_or(Refusal::NotLive)?;
+    stream.newest_source().iter().for_each(ban);
+    let to_ban = || stream.newest_source().filter(|_| ban_s > 0);
+    let source = stream.kick(now).or_else(to_ban).ok_or(Refusal::NotLive)?;
     ban(&source);
     let key = source.key_fingerprint;
     tracing::info!(room = %id, key, ban_s, "publisher sent away");
@@ -58,6 +60,8 @@ pub(super) async fn kick(
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use crate::api::tests::{AUTHORIZED, JSON, Node, publish};
     use crate::hub::State;
 
@@ -95,5 +99,25 @@ mod tests {
         let (again, _) = publish(&node);
         assert_eq!(kick(&[AUTHORIZED], "").await.status, 204);
         assert!(again.revocation().has_come());
+    }
+
+    #[tokio::test]
+    async fn who_has_just_gone_is_banned_while_the_stream_is_held() {
+        let node = Node::start().await;
+        let kick = async |body: &str| {
+            let line = "POST /api/v1/rooms/open/kick";
+            node.ask(line, &[AUTHORIZED, JSON], body).await
+        };
+        let ban = r#"{"ban_s": 60}"#;
+        let (publisher, stream) = publish(&node);
+        drop(publisher);
+        assert_eq!(stream.state(), State::Interrupted);
+        assert_eq!(stream.source(), None);
+        assert_eq!(kick("").await.code(), "not_live", "nobody is there to go");
+        assert_eq!(kick(ban).await.status, 204);
+        let hold = Duration::from_secs(node.app.config.hub.hold_s);
+        node.app.hub.tick(Instant::now() + hold);
+        assert_eq!(stream.state(), State::Ended);
+        assert_eq!(kick(ban).await.code(), "not_live");
     }
 }

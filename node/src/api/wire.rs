@@ -172,7 +172,7 @@ pub(crate) const BAN_S_MAX: u64 = 7 * 24 * 3600;
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Kick {
     /// For so long its key is refused, or any that is minted for the room where it came with one; up
-    /// to [`BAN_S_MAX`].
+    /// to [`BAN_S_MAX`]. Of a publisher that has just gone too, while the room is held for it.
     pub ban_s: u64,
 }
 

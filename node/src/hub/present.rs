@@ -24,7 +24,6 @@ pub(crate) struct Source {
 #[derive(Debug)]
 pub(super) struct Present {
     epoch: u64,
-    source: Source,
     revoked: Revocation,
     last_frame: Instant,
     /// Its key is no longer the room's: it goes on, but a newcomer wins at once.
@@ -51,7 +50,14 @@ impl Stream {
     /// Who publishes now.
     pub(crate) fn source(&self) -> Option<Source> {
         let inner = self.read();
-        Some(inner.present.as_ref()?.source.clone())
+        inner.source.clone().filter(|_| inner.present.is_some())
+    }
+
+    /// Who publishes now, or did last where the stream is held.
+    pub(crate) fn newest_source(&self) -> Option<Source> {
+        let inner = self.read();
+        let is_held = matches!(inner.state, State::Live | State::Interrupted);
+        inner.source.clone().filter(|_| is_held)
     }
 
     /// When the present publisher last sent something, or began; `None` where there is none, and
@@ -72,7 +78,6 @@ impl Stream {
         }
         inner.present = Some(Present {
             epoch: claim.epoch,
-            source,
             revoked: revoked.clone(),
             last_frame: now,
             gives_way: false,
@@ -81,6 +86,7 @@ impl Stream {
         inner.timeline.restart();
         inner.meter = Meter::new(now);
         self.traffic().restart();
+        inner.source = Some(source);
         inner.started_at = unix_now();
         inner.epoch = claim.epoch;
         self.enter(&mut inner, State::Live, now);
@@ -155,7 +161,7 @@ impl Stream {
         let present = inner.present.take()?;
         present.revoked.kick();
         self.enter(&mut inner, State::Interrupted, now);
-        Some(present.source)
+        inner.source.clone()
     }
 }
 

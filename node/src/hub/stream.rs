@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::life::State;
 use super::meter::{Meter, Quality};
-use super::present::Present;
+use super::present::{Present, Source};
 use super::ring::Ring;
 use super::timeline::Timeline;
 use super::traffic::Traffic;
@@ -42,6 +42,8 @@ pub(super) struct Inner {
     pub(super) timeline: Timeline,
     pub(super) meter: Meter,
     pub(super) present: Option<Present>,
+    /// Of the newest publisher, present or gone.
+    pub(super) source: Option<Source>,
     pub(super) state: State,
     pub(super) state_since: Instant,
     pub(super) last_access: Instant,
@@ -65,6 +67,7 @@ impl Stream {
                 timeline: Timeline::default(),
                 meter: Meter::new(now),
                 present: None,
+                source: None,
                 state: State::Interrupted,
                 state_since: now,
                 last_access: now,

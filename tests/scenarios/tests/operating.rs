@@ -79,6 +79,25 @@ fn a_publisher_is_sent_away_with_the_reason_and_its_key_is_refused_for_a_while()
 }
 
 #[test]
+fn a_publisher_whose_connection_is_lost_is_kept_from_coming_back() {
+    let node = Node::start();
+    let made = node.public_room("gone");
+    let mut publisher = Peer::publish(node.rtmp, &made.key);
+    publisher.expect_start();
+    drop(publisher);
+    let path = "/api/v1/rooms/gone/stats";
+    wait::until("the hold", 10, || {
+        let stats = node.operator("GET", path, b"").json();
+        (stats["state"] == "interrupted").then_some(())
+    });
+    let done = room(&node, &["kick", "gone", "--ban-s", "3600"]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let (_, reason) = Peer::publish(node.rtmp, &made.key).expect_refusal(10);
+    assert!(reason.contains("this key is taken again in 3"), "{reason}");
+    node.stop();
+}
+
+#[test]
 fn who_is_sent_away_with_a_minted_key_does_not_come_back_with_the_next() {
     let node = Node::start();
     let made = node.public_room("minted");
