@@ -12,4 +12,4 @@ mod token;
 pub use keyring::{BadKeyring, Keyring};
 pub use minted::Minted;
 pub use pass::{Denied, Malformed, Pass};
-pub use token::{Action, BadKeySet, Expected, Grant, KeySet, key_named_by};
+pub use token::{Action, BadKeySet, BadToken, Expected, Grant, KeySet, key_named_by};

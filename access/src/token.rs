@@ -1,5 +1,7 @@
 //! Bearer tokens that somebody else signs: JSON Web Tokens (RFC 7519) by keys of a set (RFC 7517).
 
+mod bad_token;
+
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
@@ -7,8 +9,9 @@ use isocast_admin::RoomId;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header};
 use serde::Deserialize;
+use serde_json::Value;
 
-use crate::pass::Denied;
+pub use bad_token::BadToken;
 
 /// What a caller wants to do. Each is a word of a token's `scope`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -150,12 +153,16 @@ impl KeySet {
     }
 
     /// What a token allows. Only one that was good is told to have expired.
-    pub fn verify(&self, expected: Expected<'_>, token: &str, now_s: u64) -> Result<Grant, Denied> {
-        let (header, kid) = header(token).ok_or(Denied::Invalid)?;
-        let (algorithm, key) = self.keys.get(&kid).ok_or(Denied::Invalid)?;
-        // Extensions that must be understood (RFC 7515 §4.1.11): none are.
+    pub fn verify(
+        &self,
+        expected: Expected<'_>,
+        token: &str,
+        now_s: u64,
+    ) -> Result<Grant, BadToken> {
+        let (header, kid) = header(token)?;
+        let (algorithm, key) = self.keys.get(&kid).ok_or(BadToken::KeyUnknown)?;
         if header.crit.is_some() {
-            return Err(Denied::Invalid);
+            return Err(BadToken::Extension);
         }
 
         let mut validation = Validation::new(*algorithm);
@@ -166,32 +173,26 @@ impl KeySet {
         validation.validate_exp = false;
         validation.validate_nbf = false;
         let claims = decode::<Claims>(token, key, &validation);
-        let claims = claims.map_err(|_| Denied::Invalid)?.claims;
-
-        let now = now_s as f64;
-        if claims.nbf > now + LEEWAY_S {
-            return Err(Denied::Invalid);
-        }
-        if claims.exp <= now - LEEWAY_S {
-            return Err(Denied::Expired);
-        }
-        claims.grant().ok_or(Denied::Invalid)
+        let claims = claims.map_err(|error| BadToken::of(error.kind()))?.claims;
+        claims.grant(now_s)
     }
 }
 
-/// The name of the key that a token says it is signed with; `None` for what is no token. Nothing of
-/// it is proven yet.
-pub fn key_named_by(token: &str) -> Option<String> {
+/// The name of the key that a token says it is signed with. Nothing of it is proven yet.
+pub fn key_named_by(token: &str) -> Result<String, BadToken> {
     header(token).map(|(_, kid)| kid)
 }
 
-fn header(token: &str) -> Option<(Header, String)> {
+fn header(token: &str) -> Result<(Header, String), BadToken> {
     if token.len() > TOKEN_BYTES_MAX {
-        return None;
+        return Err(BadToken::Form);
     }
-    let mut header = decode_header(token).ok()?;
-    let kid = header.kid.take()?;
-    (kid.len() <= KID_BYTES_MAX).then_some((header, kid))
+    let mut header = decode_header(token).map_err(|_| BadToken::Form)?;
+    let kid = header.kid.take().ok_or(BadToken::KeyUnnamed)?;
+    if kid.len() > KID_BYTES_MAX {
+        return Err(BadToken::KeyUnnamed);
+    }
+    Ok((header, kid))
 }
 
 /// The key under its name, if it is one that signs tokens.
@@ -230,32 +231,55 @@ fn algorithm(jwk: &Jwk) -> Option<Algorithm> {
     by_kind.filter(|_| said.is_none_or(|said| words.contains(said)))
 }
 
+/// As they came, so that it can be said which has another form.
 #[derive(Deserialize)]
 struct Claims {
-    exp: f64,
-    nbf: f64,
     #[serde(default)]
-    scope: String,
-    rooms: Option<Vec<RoomId>>,
+    exp: Value,
+    #[serde(default)]
+    nbf: Value,
+    #[serde(default = "nothing")]
+    scope: Value,
+    rooms: Option<Value>,
+}
+
+fn nothing() -> Value {
+    Value::String(String::new())
 }
 
 impl Claims {
-    /// Words of other services in the scope say nothing here.
-    fn grant(self) -> Option<Grant> {
-        let words: BTreeSet<_> = self.scope.split(' ').collect();
+    fn grant(self, now_s: u64) -> Result<Grant, BadToken> {
+        let nbf = self.nbf.as_f64().ok_or(BadToken::Nbf)?;
+        let exp = self.exp.as_f64().ok_or(BadToken::Exp)?;
+        // Words of other services in the scope say nothing here.
+        let words: BTreeSet<_> = self
+            .scope
+            .as_str()
+            .ok_or(BadToken::Scope)?
+            .split(' ')
+            .collect();
         let actions = Action::ALL.into_iter();
         let actions = actions.filter(|action| words.contains(action.scope()));
         let actions = actions.collect();
-        if self
-            .rooms
-            .as_ref()
-            .is_some_and(|rooms| rooms.len() > ROOMS_MAX)
-        {
-            return None;
+        let rooms = self.rooms.map(rooms).transpose()?;
+
+        let now = now_s as f64;
+        if nbf > now + LEEWAY_S {
+            return Err(BadToken::Early);
         }
-        let rooms = self.rooms.map(|rooms| rooms.into_iter().collect());
-        Some(Grant { actions, rooms })
+        if exp <= now - LEEWAY_S {
+            return Err(BadToken::Expired);
+        }
+        Ok(Grant { actions, rooms })
     }
+}
+
+fn rooms(claim: Value) -> Result<BTreeSet<RoomId>, BadToken> {
+    let rooms: Vec<RoomId> = serde_json::from_value(claim).map_err(|_| BadToken::Rooms)?;
+    if rooms.len() > ROOMS_MAX {
+        return Err(BadToken::Rooms);
+    }
+    Ok(rooms.into_iter().collect())
 }
 
 impl fmt::Debug for KeySet {
@@ -394,7 +418,7 @@ mod tests {
             let other = if signature.starts_with('A') { 'B' } else { 'A' };
             let forged = format!("{said}.{other}{}", &signature[1..]);
             let denied = set(&[&issuer]).verify(EXPECTED, &forged, NOW_S);
-            assert_eq!(denied, Err(Denied::Invalid), "{alg}");
+            assert_eq!(denied, Err(BadToken::Signature), "{alg}");
         }
     }
 
@@ -403,37 +427,29 @@ mod tests {
         let issuer = Issuer::ed("a");
         let keys = set(&[&issuer]);
         let header = json!({"alg": "EdDSA", "kid": "a"});
-        let denied = |denied| Err(denied);
         for (name, value, expected) in [
             ("scope", json!("rooms:read"), Ok(())),
             ("aud", json!(["other", "isocast"]), Ok(())),
             ("exp", json!(NOW_S - 4), Ok(())),
             ("exp", json!(NOW_S as f64 + 0.5), Ok(())),
-            ("exp", json!(NOW_S - 5), denied(Denied::Expired)),
-            ("exp", json!(0), denied(Denied::Expired)),
-            (
-                "exp",
-                json!((NOW_S + 60).to_string()),
-                denied(Denied::Invalid),
-            ),
-            ("exp", Value::Null, denied(Denied::Invalid)),
-            ("exp", json!(true), denied(Denied::Invalid)),
+            ("exp", json!(NOW_S - 5), Err(BadToken::Expired)),
+            ("exp", json!(0), Err(BadToken::Expired)),
+            ("exp", json!((NOW_S + 60).to_string()), Err(BadToken::Exp)),
+            ("exp", Value::Null, Err(BadToken::Exp)),
+            ("exp", json!(true), Err(BadToken::Exp)),
             ("nbf", json!(NOW_S + 5), Ok(())),
-            ("nbf", json!(NOW_S + 6), denied(Denied::Invalid)),
-            ("nbf", Value::Null, denied(Denied::Invalid)),
-            ("nbf", json!("0"), denied(Denied::Invalid)),
-            (
-                "iss",
-                json!("https://evil.example"),
-                denied(Denied::Invalid),
-            ),
-            ("iss", Value::Null, denied(Denied::Invalid)),
-            ("aud", json!("other"), denied(Denied::Invalid)),
-            ("aud", json!([]), denied(Denied::Invalid)),
-            ("aud", Value::Null, denied(Denied::Invalid)),
-            ("scope", json!(["rooms:read"]), denied(Denied::Invalid)),
-            ("rooms", json!(["a", "../b"]), denied(Denied::Invalid)),
-            ("rooms", json!("a"), denied(Denied::Invalid)),
+            ("nbf", json!(NOW_S + 6), Err(BadToken::Early)),
+            ("nbf", Value::Null, Err(BadToken::Nbf)),
+            ("nbf", json!("0"), Err(BadToken::Nbf)),
+            ("iss", json!("https://evil.example"), Err(BadToken::Issuer)),
+            ("iss", Value::Null, Err(BadToken::Issuer)),
+            ("aud", json!("other"), Err(BadToken::Audience)),
+            ("aud", json!([]), Err(BadToken::Audience)),
+            ("aud", Value::Null, Err(BadToken::Audience)),
+            ("scope", json!(["rooms:read"]), Err(BadToken::Scope)),
+            ("rooms", json!(["a", "../b"]), Err(BadToken::Rooms)),
+            ("rooms", json!(vec!["a"; 1001]), Err(BadToken::Rooms)),
+            ("rooms", json!("a"), Err(BadToken::Rooms)),
         ] {
             let token = issuer.token(&header, &with(claims(), name, value.clone()));
             let verdict = keys.verify(EXPECTED, &token, NOW_S).map(drop);
@@ -442,7 +458,7 @@ mod tests {
         let expired = with(claims(), "exp", json!(1));
         let expired = with(expired, "iss", json!("https://evil.example"));
         let verdict = keys.verify(EXPECTED, &issuer.token(&header, &expired), NOW_S);
-        assert_eq!(verdict, Err(Denied::Invalid), "it never was good");
+        assert_eq!(verdict, Err(BadToken::Issuer), "it never was good");
     }
 
     #[test]
@@ -460,27 +476,40 @@ mod tests {
             }),
         };
         let long = "k".repeat(129);
-        for (header, signer) in [
-            (json!({"alg": "HS256", "kid": "r"}), &hs256),
-            (json!({"alg": "RS256", "kid": "e"}), &rsa),
-            (json!({"alg": "PS256", "kid": "r"}), &rsa),
-            (json!({"alg": "EdDSA", "kid": "r"}), &ed),
-            (json!({"alg": "none", "kid": "e"}), &ed),
-            (json!({"alg": "EdDSA"}), &ed),
-            (json!({"alg": "EdDSA", "kid": 1}), &ed),
-            (json!({"alg": "EdDSA", "kid": "E"}), &ed),
-            (json!({"alg": "EdDSA", "kid": "../e"}), &ed),
-            (json!({"alg": "EdDSA", "kid": "e' OR 1=1 --"}), &ed),
-            (json!({"alg": "EdDSA", "kid": long}), &ed),
-            (json!({"alg": "EdDSA", "kid": "e", "crit": ["b64"]}), &ed),
-            (json!({"alg": "EdDSA", "kid": "x", "jwk": ed.jwk}), &ed),
+        use BadToken::{Algorithm, Extension, Form, KeyUnknown, KeyUnnamed};
+        for (header, signer, expected) in [
+            (json!({"alg": "HS256", "kid": "r"}), &hs256, Algorithm),
+            (json!({"alg": "RS256", "kid": "e"}), &rsa, Algorithm),
+            (json!({"alg": "PS256", "kid": "r"}), &rsa, Algorithm),
+            (json!({"alg": "EdDSA", "kid": "r"}), &ed, Algorithm),
+            (json!({"alg": "none", "kid": "e"}), &ed, Form),
+            (json!({"alg": "EdDSA"}), &ed, KeyUnnamed),
+            (json!({"alg": "EdDSA", "kid": 1}), &ed, Form),
+            (json!({"alg": "EdDSA", "kid": "E"}), &ed, KeyUnknown),
+            (json!({"alg": "EdDSA", "kid": "../e"}), &ed, KeyUnknown),
+            (
+                json!({"alg": "EdDSA", "kid": "e' OR 1=1 --"}),
+                &ed,
+                KeyUnknown,
+            ),
+            (json!({"alg": "EdDSA", "kid": long}), &ed, KeyUnnamed),
+            (
+                json!({"alg": "EdDSA", "kid": "e", "crit": ["b64"]}),
+                &ed,
+                Extension,
+            ),
+            (
+                json!({"alg": "EdDSA", "kid": "x", "jwk": ed.jwk}),
+                &ed,
+                KeyUnknown,
+            ),
         ] {
             let token = signer.token(&header, &claims());
             let verdict = keys.verify(EXPECTED, &token, NOW_S);
-            assert_eq!(verdict, Err(Denied::Invalid), "{header}");
+            assert_eq!(verdict, Err(expected), "{header}");
         }
         let good = ed.token(&json!({"alg": "EdDSA", "kid": "e"}), &claims());
-        assert_eq!(key_named_by(&good).as_deref(), Some("e"));
+        assert_eq!(key_named_by(&good).as_deref(), Ok("e"));
         assert!(keys.has("e") && !keys.has("E"));
         assert!(keys.verify(EXPECTED, &good, NOW_S).is_ok());
         let unsigned = good.rsplit_once('.').expect("a signature").0;
@@ -497,11 +526,13 @@ mod tests {
             &"a".repeat(1 << 20),
             &format!("{}.a.b", "e30".repeat(2000)),
         ] {
-            assert_eq!(keys.verify(EXPECTED, text, NOW_S), Err(Denied::Invalid));
+            let denied = keys.verify(EXPECTED, text, NOW_S).expect_err(text);
+            let is_form = matches!(denied, BadToken::Form | BadToken::Signature);
+            assert!(is_form, "{text}: {denied}");
         }
         let padded = with(claims(), "pad", json!("x".repeat(TOKEN_BYTES_MAX)));
         let padded = ed.token(&json!({"alg": "EdDSA", "kid": "e"}), &padded);
-        assert_eq!(keys.verify(EXPECTED, &padded, NOW_S), Err(Denied::Invalid));
+        assert_eq!(keys.verify(EXPECTED, &padded, NOW_S), Err(BadToken::Form));
     }
 
     #[test]

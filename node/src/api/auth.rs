@@ -65,12 +65,18 @@ impl<N: Needs> FromRequestParts<Arc<App>> for Authorized<N> {
         let checked = authenticate(parts, app).await;
         let grant = rates::counted(parts, app, checked)?;
         if !grant.allows(N::ACTION) {
+            tracing::debug!(
+                needed = N::ACTION.scope(),
+                reason = "its `scope` lacks this",
+                "token refused"
+            );
             return Err(Refusal::Forbidden(N::ACTION.scope()));
         }
         // What is no room's id names no room, which the handler says.
         if let Some(room) = room(parts, app).await
             && !grant.covers(&room)
         {
+            tracing::debug!(%room, reason = "its `rooms` lacks this one", "token refused");
             return Err(Refusal::NoRoom);
         }
         Ok(Self {

@@ -32,6 +32,10 @@ pub(super) async fn create(
         None => !caller.is_limited(),
     };
     if !is_theirs {
+        tracing::debug!(
+            reason = "its `rooms` lacks the one to be made",
+            "token refused"
+        );
         return Err(Refusal::Forbidden(Action::RoomsWrite.scope()));
     }
     let created = to_the_end(app, move |app| async move {

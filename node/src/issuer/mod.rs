@@ -8,7 +8,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use isocast_access::{Denied, Expected, Grant, KeySet, key_named_by};
+use isocast_access::{BadToken, Expected, Grant, KeySet, key_named_by};
 
 use crate::clock::unix_now;
 use crate::config;
@@ -50,10 +50,7 @@ impl Issuer {
         };
         let key_set = self.keys.for_token(token).await?;
         let verdict = key_set.verify(expected, token, unix_now().whole_seconds());
-        verdict.map_err(|denied| match denied {
-            Denied::Expired => Refusal::TokenExpired,
-            Denied::Invalid => Refusal::Unauthorized,
-        })
+        verdict.map_err(refusal)
     }
 }
 
@@ -63,10 +60,19 @@ impl Keys {
             Self::File(key_set) => Ok(key_set.now().await),
             Self::Url(keys) => {
                 // What is no token at all costs its sender's time alone.
-                let key = key_named_by(token).ok_or(Refusal::Unauthorized)?;
+                let key = key_named_by(token).map_err(refusal)?;
                 let key_set = keys.with(key).await;
                 key_set.ok_or(Refusal::Unavailable("the server with the keys of tokens"))
             }
         }
+    }
+}
+
+/// The reason is for whoever runs the node: strangers would learn from it what to try next.
+fn refusal(reason: BadToken) -> Refusal {
+    tracing::debug!(%reason, "token refused");
+    match reason {
+        BadToken::Expired => Refusal::TokenExpired,
+        _ => Refusal::Unauthorized,
     }
 }

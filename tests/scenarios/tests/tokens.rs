@@ -110,6 +110,7 @@ fn a_token_allows_what_its_scope_says() {
         .set("auth.jwks_file", jwks.display())
         .set("auth.issuer", "https://id.example")
         .set("auth.audience", "isocast")
+        .set("log.level", "debug")
         .start();
     for id in ["a", "b"] {
         let _ = node.room(id, "signed", "refuse");
@@ -213,6 +214,24 @@ fn a_token_allows_what_its_scope_says() {
         let got = ask(&node, token, method, path, body);
         assert_eq!(got, expected, "{method} {path} {body}");
     }
+
+    // Why each was refused is for the operator, and says nothing of what it held.
+    let log = node.log();
+    for reason in [
+        "its `scope` lacks this",
+        "its `rooms` lacks this one",
+        "its `rooms` lacks the one to be made",
+        "its `exp` has passed",
+        "its `aud` does not hold auth.audience",
+        "no key that it may be signed with has its `kid`",
+    ] {
+        assert!(log.contains(reason), "{reason}: {log}");
+    }
+    for token in [&reader, &limited, &expired, &elsewhere, &unknown] {
+        let (said, signature) = token.rsplit_once('.').expect("a signature");
+        assert!(!log.contains(said) && !log.contains(signature), "{log}");
+    }
+    assert!(!log.contains("elsewhere"), "{log}");
     let bearer = format!("Bearer {limited}");
     let list = http::request(
         node.http,
