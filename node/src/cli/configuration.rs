@@ -1,14 +1,15 @@
 //! `isocast-node config …`
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use anyhow::Context;
 use clap::Subcommand;
 
 use super::{Console, Failure};
-use crate::config::{self, Config, HttpUrl, Loaded, Sources, one_line};
+use crate::config::{self, Auth, Config, HttpUrl, Loaded, Sources, one_line};
 use crate::data::{self, KeyringFile, TokenFile};
-use crate::outbound::Trust;
+use crate::outbound::{Rules, Trust};
 use crate::tls::Certificate;
 
 #[derive(Clone, Copy, Debug, Subcommand)]
@@ -30,7 +31,8 @@ pub(super) fn run(
         Command::Check => {
             let loaded = config::load(sources)?;
             let certificate = certificate(&loaded)?;
-            report(&loaded, certificate.as_ref())
+            let warnings = warnings(&loaded.config, certificate.as_ref(), sources);
+            report(&loaded, &warnings)
         }
         Command::Show => {
             let config = config::load(sources)?.config;
@@ -55,7 +57,7 @@ pub(super) fn certificate(loaded: &Loaded) -> Result<Option<Certificate>, config
     Ok(Some(certificate))
 }
 
-fn report(loaded: &Loaded, certificate: Option<&Certificate>) -> String {
+fn report(loaded: &Loaded, warnings: &[String]) -> String {
     let files = loaded
         .files
         .iter()
@@ -64,17 +66,27 @@ fn report(loaded: &Loaded, certificate: Option<&Certificate>) -> String {
         .origins
         .iter()
         .map(|(key, place)| format!("{key} from {place}\n"));
-    let expired = certificate.filter(|certificate| certificate.is_expired());
-    let expired = expired.map(|_| "tls.cert_file: the certificate has expired".to_owned());
-    let warnings = expired
-        .into_iter()
-        .chain(unusable_files(&loaded.config))
-        .chain(unlisted_webhooks(&loaded.config));
-    let warnings = warnings.map(|line| format!("warning: {}\n", one_line(&line)));
+    let warnings = warnings.iter();
+    let warnings = warnings.map(|line| format!("warning: {}\n", one_line(line)));
     std::iter::once("configuration ok\n".to_owned())
         .chain(warnings)
         .chain(files)
         .chain(values)
+        .collect()
+}
+
+/// What is allowed, and yet hardly meant.
+fn warnings(config: &Config, certificate: Option<&Certificate>, sources: &Sources) -> Vec<String> {
+    let expired = certificate.filter(|certificate| certificate.is_expired());
+    let expired = expired.map(|_| "tls.cert_file: the certificate has expired".to_owned());
+    let mistaken = config::variables_without_effect(sources).into_iter();
+    let mistaken =
+        mistaken.map(|(name, meant)| format!("environment {name}: sets nothing; {meant} would"));
+    mistaken
+        .chain(expired)
+        .chain(unusable_files(config))
+        .chain(unreachable_urls(config))
+        .chain(claims_of_nobody(&config.auth))
         .collect()
 }
 
@@ -106,12 +118,54 @@ fn unusable_files(config: &Config) -> Vec<String> {
     unusable.chain(authorities).collect()
 }
 
-/// A name may lead to a listed address, so only an empty list is sure to refuse it.
-fn unlisted_webhooks(config: &Config) -> Option<String> {
-    let is_plain = HttpUrl::parse(&config.webhooks.url).is_ok_and(|url| !url.with_tls);
-    let is_refused = is_plain && config.network.allow_addresses.is_empty();
-    is_refused.then(|| {
-        "webhooks.url: nobody is told, for http is for addresses in network.allow_addresses, which is empty"
-            .to_owned()
-    })
+/// URLs that this configuration itself does not let the node call. A name may lead to a listed
+/// address, so of http to a name only an empty list is sure to refuse it.
+fn unreachable_urls(config: &Config) -> Vec<String> {
+    let urls = [
+        ("webhooks.url", &config.webhooks.url, "nobody is told"),
+        ("auth.jwks_url", &config.auth.jwks_url, "no keys come"),
+    ];
+    let listed = &config.network.allow_addresses;
+    let rules = Rules::new(listed.clone());
+    let unreachable = urls.into_iter().filter_map(|(key, url, what)| {
+        let url = HttpUrl::parse(url).ok()?;
+        let why = match (url.host.parse(), url.with_tls) {
+            (Ok(address), _) => refusal(&rules, address, url.with_tls)?,
+            (Err(_), false) if listed.is_empty() => HTTP_IS_FOR_LISTED.to_owned(),
+            (Err(_), _) => return None,
+        };
+        Some(format!("{key}: {what}, for {why}"))
+    });
+    unreachable.collect()
+}
+
+const HTTP_IS_FOR_LISTED: &str =
+    "http is for addresses in network.allow_addresses, which does not list it";
+
+fn refusal(rules: &Rules, address: IpAddr, with_tls: bool) -> Option<String> {
+    match rules.check(address) {
+        Err(reserved) => Some(format!(
+            "it is {reserved}, and network.allow_addresses does not list it"
+        )),
+        Ok(()) if with_tls || rules.lists(address) => None,
+        Ok(()) => Some(HTTP_IS_FOR_LISTED.to_owned()),
+    }
+}
+
+/// What tokens must say, where none count.
+fn claims_of_nobody(auth: &Auth) -> Vec<String> {
+    if !auth.jwks_file.as_os_str().is_empty() || !auth.jwks_url.is_empty() {
+        return Vec::new();
+    }
+    let claims = [
+        ("auth.issuer", &auth.issuer),
+        ("auth.audience", &auth.audience),
+    ];
+    let set = claims.into_iter().filter(|(_, value)| !value.is_empty());
+    let lines = set.map(|(key, _)| {
+        format!(
+            "{key}: does nothing without auth.jwks_file or auth.jwks_url, whose keys sign tokens"
+        )
+    });
+    lines.collect()
 }

@@ -20,6 +20,10 @@ struct Given {
 }
 
 fn run_on(terminal: bool, arguments: &[&str]) -> Given {
+    run_with(terminal, &[], arguments)
+}
+
+fn run_with(terminal: bool, environment: &[(&str, &str)], arguments: &[&str]) -> Given {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let console = Console {
         out: &mut out,
@@ -32,7 +36,10 @@ fn run_on(terminal: bool, arguments: &[&str]) -> Given {
     };
     let code = answer(
         arguments.map(OsString::from).collect(),
-        Vec::new(),
+        environment
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect(),
         console,
         node,
     );
@@ -259,7 +266,27 @@ fn what_a_node_would_not_start_with_is_a_warning() {
         ),
         (
             "webhooks.url=http://10.0.0.1/".to_owned(),
-            "webhooks.url: nobody is told",
+            "webhooks.url: nobody is told, for it is a private address",
+        ),
+        (
+            "webhooks.url=https://[::1]/".to_owned(),
+            "webhooks.url: nobody is told, for it is a loopback address",
+        ),
+        (
+            "webhooks.url=http://192.1.1.1/".to_owned(),
+            "webhooks.url: nobody is told, for http is for addresses in network.allow_addresses",
+        ),
+        (
+            "webhooks.url=http://a.example/".to_owned(),
+            "webhooks.url: nobody is told, for http is for addresses in network.allow_addresses",
+        ),
+        (
+            "auth.issuer=https://id.example".to_owned(),
+            "auth.issuer: does nothing without auth.jwks_file or auth.jwks_url",
+        ),
+        (
+            "auth.audience=isocast".to_owned(),
+            "auth.audience: does nothing without auth.jwks_file or auth.jwks_url",
         ),
     ] {
         let given = check(&setting);
@@ -270,10 +297,48 @@ fn what_a_node_would_not_start_with_is_a_warning() {
     for setting in [
         format!("api.token_file={}", path("good")),
         "webhooks.url=https://a.example/".to_owned(),
+        "webhooks.url=https://192.1.1.1/".to_owned(),
     ] {
         let given = check(&setting);
         assert!(!given.out.contains("warning"), "{setting}: {given:?}");
     }
+    for (settings, warning) in [
+        (&["webhooks.url=http://10.0.0.1/"][..], None),
+        (&["webhooks.url=http://a.example/"], None),
+        (
+            &[
+                "auth.jwks_url=https://10.0.0.1/",
+                "auth.issuer=i",
+                "auth.audience=a",
+            ],
+            None,
+        ),
+        (
+            &[
+                "auth.jwks_url=https://[::1]/",
+                "auth.issuer=i",
+                "auth.audience=a",
+            ],
+            Some("warning: auth.jwks_url: no keys come, for it is a loopback address"),
+        ),
+    ] {
+        let listed = [
+            "config",
+            "check",
+            "--set",
+            "network.allow_addresses=10.0.0.0/8",
+        ];
+        let set = settings.iter().flat_map(|setting| ["--set", setting]);
+        let given = run(&listed.into_iter().chain(set).collect::<Vec<_>>());
+        match warning {
+            Some(warning) => assert!(given.out.contains(warning), "{given:?}"),
+            None => assert!(!given.out.contains("warning"), "{given:?}"),
+        }
+    }
+    let variable = [("ISOCAST_HUB_HOLD_S", "20")];
+    let given = run_with(false, &variable, &["config", "check"]);
+    let out = "configuration ok\nwarning: environment ISOCAST_HUB_HOLD_S: sets nothing; ISOCAST__HUB__HOLD_S would\n";
+    assert_eq!((given.code, given.out.as_str()), (0, out));
 }
 
 #[test]

@@ -145,6 +145,26 @@ fn variables<'k>(
     })
 }
 
+/// Variables that name a key but for the underscores between its parts, each with the one that
+/// would set it: they set nothing, for other programs have variables that start with `ISOCAST_` too.
+pub(super) fn without_effect(sources: &Sources, keys: &[Key]) -> Vec<(String, String)> {
+    let words = |name: &str| -> Vec<String> {
+        let words = name.split('_').filter(|word| !word.is_empty());
+        words.map(str::to_uppercase).collect()
+    };
+    let meant = |name: &str| {
+        let mut variables = keys.iter().map(Key::variable);
+        variables.find(|variable| words(variable) == words(name))
+    };
+    let names = sources
+        .environment
+        .iter()
+        .filter_map(|(name, _)| name.to_str());
+    let others = names.filter(|name| !name.starts_with(PREFIX));
+    let mistaken = others.filter_map(|name| Some((name.to_owned(), meant(name)?)));
+    mistaken.collect()
+}
+
 fn by_variable<'k>(
     name: &str,
     rest: &str,

@@ -100,6 +100,11 @@ pub(crate) fn load(sources: &Sources) -> Result<Loaded, Mistakes> {
     })
 }
 
+/// Variables that look as if they set a key, each with the one that does.
+pub(crate) fn variables_without_effect(sources: &Sources) -> Vec<(String, String)> {
+    layers::without_effect(sources, &schema::keys())
+}
+
 /// The host's name as Linux tells it; `None` where it cannot be read.
 #[must_use]
 pub(crate) fn hostname() -> Option<String> {

@@ -112,6 +112,30 @@ fn good_files_have_their_effect() {
     assert_eq!(config.listen.http, "[::1]:0".parse().expect("an address"));
 }
 
+#[test]
+fn variables_that_miss_their_key_by_underscores_are_told() {
+    for (name, meant) in [
+        ("ISOCAST_HUB_HOLD_S", Some("ISOCAST__HUB__HOLD_S")),
+        ("ISOCAST_HUB__HOLD_S", Some("ISOCAST__HUB__HOLD_S")),
+        ("isocast__hub__hold_s", Some("ISOCAST__HUB__HOLD_S")),
+        ("ISOCAST_DATA_DIR", Some("ISOCAST__DATA_DIR")),
+        // A mistake, which loading tells.
+        ("ISOCAST__HUB_HOLD_S", None),
+        ("ISOCAST__HUB__HOLD_S", None),
+        ("ISOCAST_CONFIG_DIR", None),
+        ("ISOCAST_SERVICE_HOST", None),
+        ("HUB_HOLD_S", None),
+    ] {
+        let sources = Sources {
+            environment: vec![(name.into(), "20".into())],
+            ..Sources::default()
+        };
+        let told = meant.map(|meant| (name.to_owned(), meant.to_owned()));
+        let expected: Vec<_> = told.into_iter().collect();
+        assert_eq!(variables_without_effect(&sources), expected, "{name}");
+    }
+}
+
 /// Variables and flags: one (name, value) or one `--set`, and the line it must give.
 const VARIABLES: &[(&str, &str, Option<&str>)] = &[
     ("ISOCAST__HLS__WINDOW_SEGMENTS", "7", None),
