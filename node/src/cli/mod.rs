@@ -8,6 +8,7 @@ mod client;
 mod configuration;
 mod desk;
 mod limits;
+mod output;
 mod restream;
 mod room;
 mod stats;
@@ -29,6 +30,7 @@ use clap_complete::Shell;
 use serde::Serialize;
 
 use crate::config::{self, Loaded, Sources, one_line};
+use output::Output;
 
 /// Live streaming from equal replicas: takes RTMP publishers, serves viewers.
 #[derive(Debug, Parser)]
@@ -152,9 +154,15 @@ pub(crate) fn main(
 fn answer(
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
-    mut console: Console<'_>,
+    console: Console<'_>,
     run_node: impl FnOnce(Loaded) -> anyhow::Result<()>,
 ) -> u8 {
+    let (mut out, mut err) = (Output(console.out), Output(console.err));
+    let mut console = Console {
+        out: &mut out,
+        err: &mut err,
+        ..console
+    };
     let done = match CommandLine::try_parse_from(arguments) {
         Ok(line) => obey(line, environment, &mut console, run_node),
         Err(asked) if !asked.use_stderr() => {

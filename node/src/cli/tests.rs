@@ -341,6 +341,46 @@ fn what_a_node_would_not_start_with_is_a_warning() {
     assert_eq!((given.code, given.out.as_str()), (0, out));
 }
 
+/// Takes nothing, for this reason.
+struct Closed(std::io::ErrorKind);
+
+impl Write for Closed {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(self.0.into())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Err(self.0.into())
+    }
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_failure_and_a_full_disk_is() {
+    use std::io::ErrorKind::{BrokenPipe, StorageFull};
+    for arguments in [
+        &["config", "table"][..],
+        &["config", "check"],
+        &["completions", "bash"],
+        &["--help"],
+    ] {
+        for (kind, expected) in [(BrokenPipe, 0), (StorageFull, 1)] {
+            let (mut out, mut err) = (Closed(kind), Vec::new());
+            let console = Console {
+                out: &mut out,
+                err: &mut err,
+                out_is_terminal: false,
+            };
+            let arguments = std::iter::once("isocast-node").chain(arguments.iter().copied());
+            let arguments = arguments.map(OsString::from).collect::<Vec<_>>();
+            let no_node =
+                |_: Loaded| -> anyhow::Result<()> { anyhow::bail!("no command of these") };
+            let code = answer(arguments.clone(), Vec::new(), console, no_node);
+            assert_eq!(code, expected, "{arguments:?}");
+            assert_eq!(err.is_empty(), expected == 0, "{arguments:?}");
+        }
+    }
+}
+
 #[test]
 fn rooms_without_a_node() {
     let scratch = Scratch::new();
