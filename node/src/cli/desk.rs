@@ -18,6 +18,8 @@ use crate::rooms::{KeyHasher, LIST_MAX, PublishKey, RoomId, Rooms, Sqlite};
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
+const NOTHING_IS_LIVE: &str = "so nothing is live";
+
 #[derive(Debug)]
 pub(super) enum Desk {
     /// No node runs: the store itself, and the lock that keeps one from starting.
@@ -143,22 +145,22 @@ impl Desk {
         id: &RoomId,
         expires_in_s: Option<u64>,
     ) -> anyhow::Result<PlayUrls> {
-        self.node()?.play_urls(id, expires_in_s).await
+        let node = self.node("and only a running one knows how it is reached")?;
+        node.play_urls(id, expires_in_s).await
     }
 
     pub(super) async fn stats(&self, id: &RoomId) -> anyhow::Result<Stats> {
-        self.node()?.stats(id).await
+        self.node(NOTHING_IS_LIVE)?.stats(id).await
     }
 
     pub(super) async fn kick(&self, id: &RoomId, kick: Kick) -> anyhow::Result<()> {
-        self.node()?.kick(id, kick).await
+        self.node(NOTHING_IS_LIVE)?.kick(id, kick).await
     }
 
-    /// What is live, and how it is reached, only a node knows.
-    fn node(&self) -> anyhow::Result<&Client> {
+    fn node(&self, what_follows: &str) -> anyhow::Result<&Client> {
         match self {
             Self::Store { .. } => {
-                bail!("no node runs on this data folder, so nothing is live: start it first")
+                bail!("no node runs on this data folder, {what_follows}: start it first")
             }
             Self::Node(client) => Ok(client),
         }

@@ -382,6 +382,23 @@ fn a_reader_that_has_enough_is_no_failure_and_a_full_disk_is() {
 }
 
 #[test]
+fn what_only_a_node_can_tell_says_so() {
+    let scratch = Scratch::new();
+    let folder = scratch.path().join("data");
+    room(&folder, &["create", "demo"]);
+    for (command, what_follows) in [
+        ("play-url", "and only a running one knows how it is reached"),
+        ("stats", "so nothing is live"),
+        ("kick", "so nothing is live"),
+    ] {
+        let given = room(&folder, &[command, "demo"]);
+        let err =
+            format!("error: no node runs on this data folder, {what_follows}: start it first\n");
+        assert_eq!((given.code, given.err), (1, err), "{command}");
+    }
+}
+
+#[test]
 fn rooms_without_a_node() {
     let scratch = Scratch::new();
     let folder = scratch.path().join("data");
