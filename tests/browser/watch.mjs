@@ -21,6 +21,7 @@ const CHECKS = [
 /** A first HLS segment may still have to be cut. */
 const START_DEADLINE_MS = 20_000;
 const WATCH_MS = 10_000;
+const REPORT_DEADLINE_MS = 30_000;
 /** Media seconds that must pass while WATCH_MS goes by. */
 const ADVANCE_MIN_S = 5;
 
@@ -47,6 +48,7 @@ process.exit(failed === 0 ? 0 : 1);
 async function watch(page, { protocol, size }) {
   const problems = await complaintsOf(page);
   const address = new URL(`/watch/${room}?protocol=${protocol}`, base).href;
+  const reported = reportOf(page);
   const openedAt = Date.now();
   await page.goto(address, { waitUntil: 'domcontentloaded' });
 
@@ -78,5 +80,17 @@ async function watch(page, { protocol, size }) {
     problems.push(`the page is ${after.overflowPx} px wider than the window`);
   }
   await page.screenshot({ path: join(out, `watch-${protocol}-${size}.png`), fullPage: true });
+  // It comes ten seconds after the first picture; a browser that is closed at that moment takes it along.
+  if (playing && !(await reported)) {
+    problems.push(`the page did not tell within ${REPORT_DEADLINE_MS} ms what its viewer sees`);
+  }
   return { playingAfterMs, advancedS, ...after, problems };
+}
+
+/** Whether the page's first report has arrived. */
+function reportOf(page) {
+  const isReport = (request) => new URL(request.url()).pathname === '/api/v1/qoe';
+  return page
+    .waitForEvent('requestfinished', { predicate: isReport, timeout: REPORT_DEADLINE_MS })
+    .then(() => true, () => false);
 }
