@@ -97,13 +97,14 @@ pub(crate) async fn watch(app: Arc<App>) {
             _ = ticks.tick() => {}
             () = stop.cancelled() => return,
         }
-        let streams = app.hub.streams().len();
-        if give_back.is_due(memory.ratio(), streams, Instant::now()) {
-            // It does not fail; what it came to is read below.
+        let mut used = memory.ratio();
+        if give_back.is_due(used, app.hub.streams().len(), Instant::now()) {
+            // It does not fail; what it came to is read anew.
             let _ = spawn_blocking(isocast_allocator::give_back_free_pages).await;
+            used = memory.ratio();
         }
         let sent = app.metrics.egress_bytes.get();
-        act(&app, memory.ratio(), egress.ratio(sent, Instant::now()));
+        act(&app, used, egress.ratio(sent, Instant::now()));
     }
 }
 
