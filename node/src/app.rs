@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::data::{Reread, Token};
 use crate::edge::{self, Buckets, Connected, Tcp};
 use crate::hub::{Hub, Protocol, Stream, Subscriber};
-use crate::ingest::Bans;
+use crate::ingest::{Admission, Bans};
 use crate::issuer::Issuer;
 use crate::load::Load;
 use crate::metrics::{Metrics, ProtocolLabel, TrafficLabels};
@@ -61,6 +61,28 @@ pub(crate) struct App {
 }
 
 impl App {
+    /// What a publisher at this address is let in by; `keep_place` is asked before it gets the room.
+    pub(crate) fn admission<'a>(
+        &'a self,
+        publish_keys: &'a Keyring,
+        address: IpAddr,
+        keep_place: &'a mut (dyn FnMut() -> bool + Send),
+    ) -> Admission<'a> {
+        Admission {
+            node_id: &self.node_id,
+            rooms: &*self.rooms,
+            known_rooms: &self.known_rooms,
+            publish_keys,
+            registry: &self.registry,
+            hub: &self.hub,
+            limits: &self.config.limits,
+            bans: &self.bans,
+            address,
+            keep_place,
+            awaited: self.stop.session(),
+        }
+    }
+
     /// A counted connection with this node's settings.
     pub(crate) fn tcp(
         &self,

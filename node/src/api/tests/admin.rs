@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::error::Refusal;
 use crate::hub::Publisher;
-use crate::ingest::{self, Admission};
+use crate::ingest;
 
 const FIRST: &str = "room_new_key_first0123456789abcde";
 const SECOND: &str = "room_new_key_second0123456789abcd";
@@ -26,19 +26,9 @@ impl Node {
     /// Publishes as an encoder with this key would.
     pub(super) async fn publish(&self, key: &str) -> Result<Publisher, Refusal> {
         let publish_keys = self.app.publish_keys.now().await;
-        let admission = Admission {
-            node_id: "node-1",
-            rooms: &*self.app.rooms,
-            known_rooms: &self.app.known_rooms,
-            publish_keys: &publish_keys,
-            registry: &self.app.registry,
-            hub: &self.app.hub,
-            limits: &self.app.config.limits,
-            bans: &self.app.bans,
-            address: [192, 0, 2, 1].into(),
-            keep_place: &mut || true,
-            awaited: self.app.stop.session(),
-        };
+        let mut keep_place = || true;
+        let address = [192, 0, 2, 1].into();
+        let admission = self.app.admission(&publish_keys, address, &mut keep_place);
         Ok(ingest::admit(admission, key).await?.publisher)
     }
 }

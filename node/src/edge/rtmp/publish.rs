@@ -6,7 +6,7 @@ use isocast_media::rtmp::session::status;
 use super::{Connection, End, PROTOCOL};
 use crate::error::Refusal;
 use crate::hub::Revocation;
-use crate::ingest::{self, Admission, Admitted, Import, Importer};
+use crate::ingest::{self, Admitted, Import, Importer};
 use crate::metrics::TrafficLabels;
 use crate::rooms::PublishKey;
 use crate::webhooks::Reason;
@@ -70,19 +70,9 @@ impl Connection {
         }
         self.app.load.check_new_publisher()?;
         let publish_keys = self.app.publish_keys.now().await;
-        let admission = Admission {
-            node_id: &self.app.node_id,
-            rooms: &*self.app.rooms,
-            known_rooms: &self.app.known_rooms,
-            publish_keys: &publish_keys,
-            registry: &self.app.registry,
-            hub: &self.app.hub,
-            limits: &self.app.config.limits,
-            bans: &self.app.bans,
-            address: self.peer.ip(),
-            keep_place: &mut || self.socket.leave_ip(),
-            awaited: self.app.stop.session(),
-        };
+        let mut keep_place = || self.socket.leave_ip();
+        let address = self.peer.ip();
+        let admission = self.app.admission(&publish_keys, address, &mut keep_place);
         // The key may come with a query, as some encoders append one.
         let key = key.split('?').next().unwrap_or_default();
         ingest::admit(admission, key).await
