@@ -8,8 +8,12 @@ use isocast_media::rtmp::{Call, Caller, CallerEvent, Media};
 /// For connecting and writing.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The command `FCUnpublish` with transaction 6 for a stream `a`, as one chunk on a chunk stream that
-/// [`Caller`] does not use.
+/// The command `_checkbw` with transaction 6, as one chunk on a chunk stream that [`Caller`] does not
+/// use. It asks for an answer and nothing else.
+const CHECK_BANDWIDTH: &[u8] =
+    b"\x07\0\0\0\0\0\x15\x14\0\0\0\0\x02\0\x08_checkbw\0\x40\x18\0\0\0\0\0\0\x05";
+
+/// The command `FCUnpublish` with transaction 6 for a stream `a`, on the same chunk stream.
 const FC_UNPUBLISH: &[u8] =
     b"\x07\0\0\0\0\0\x1c\x14\0\0\0\0\x02\0\x0bFCUnpublish\0\x40\x18\0\0\0\0\0\0\x05\x02\0\x01a";
 
@@ -159,24 +163,22 @@ impl Peer {
         self.flush();
     }
 
-    /// Says that it is over as ffmpeg does, and closes with answers unread: what it has said is
-    /// followed by a reset.
+    /// Says that it is over as ffmpeg does when an answer that it has not read makes its system
+    /// reset the connection: `deleteStream`, which should follow, is lost.
     ///
     /// # Panics
     /// If the node does not answer.
     pub fn close_unread(mut self) {
         self.socket
-            .write_all(FC_UNPUBLISH)
+            .write_all(CHECK_BANDWIDTH)
             .expect("the node is there");
         self.socket
             .set_read_timeout(Some(PATIENCE))
             .expect("a connected socket takes options");
         let unread = self.socket.peek(&mut [0]).expect("the node answers");
         assert_eq!(unread, 1, "the node has closed");
-        self.caller.close();
-        let output = self.caller.take_output();
         self.socket
-            .write_all(&[FC_UNPUBLISH, &output].concat())
+            .write_all(&[CHECK_BANDWIDTH, FC_UNPUBLISH].concat())
             .expect("the node is there");
     }
 

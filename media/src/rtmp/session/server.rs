@@ -290,9 +290,17 @@ impl Session {
                     what: "a second publish or play",
                 });
             }
-            ("deleteStream" | "closeStream", _) => return Ok(self.on_close(&command, now)),
+            ("deleteStream" | "closeStream", _) if names_ours(&command) => {
+                return Ok(self.on_close(now));
+            }
+            ("deleteStream" | "closeStream", _) => {}
             ("createStream", _) => self.send_result(&command, Value::Number(STREAM_ID.into())),
             ("getStreamLength", _) => self.send_result(&command, Value::Number(0.0)), // live has none
+            // It comes just before `deleteStream`, which a reset at the close may take away.
+            ("FCUnpublish", State::Publishing { .. }) => {
+                self.send_result(&command, Value::Undefined);
+                return Ok(self.on_close(now));
+            }
             ("releaseStream" | "FCPublish" | "FCUnpublish" | "FCSubscribe" | "_checkbw", _) => {
                 self.send_result(&command, Value::Undefined);
             }
@@ -340,11 +348,7 @@ impl Session {
     }
 
     /// `closeStream` means the one stream; `deleteStream` names it, and another id is none of ours.
-    fn on_close(&mut self, command: &Command, now: Instant) -> Option<Event> {
-        let named = command.values.get(1).and_then(Value::as_f64);
-        if named.is_some_and(|id| id != f64::from(STREAM_ID)) {
-            return None;
-        }
+    fn on_close(&mut self, now: Instant) -> Option<Event> {
         let event = match self.state {
             State::Publishing { .. } => {
                 self.send_status("status", status::UNPUBLISH_SUCCESS, "Unpublished.");
@@ -396,6 +400,12 @@ impl Session {
             },
         );
     }
+}
+
+/// Whether the stream that is to be closed is the one that there is (§7.2.2.3).
+fn names_ours(command: &Command) -> bool {
+    let named = command.values.get(1).and_then(Value::as_f64);
+    named.is_none_or(|id| id == f64::from(STREAM_ID))
 }
 
 /// The first argument after the null command object (§7.2.2.1, §7.2.2.6).

@@ -52,14 +52,10 @@ fn ffmpeg_publishes() {
         ),
         (
             call("FCUnpublish", 6.0, &[text("key")]),
-            None,
-            &["_result 6"],
-        ),
-        (
-            call("deleteStream", 7.0, &[Value::Number(1.0)]),
             Some(Event::Unpublish),
-            UNPUBLISHED,
+            &["_result 6", "onStatus status NetStream.Unpublish.Success"],
         ),
+        (call("deleteStream", 7.0, &[Value::Number(1.0)]), None, &[]),
     ]);
 }
 
@@ -87,14 +83,10 @@ fn obs_publishes_stops_and_publishes_again() {
             ),
             (
                 call("FCUnpublish", 7.0, &[text("key")]),
-                None,
-                &["_result 7"],
-            ),
-            (
-                call("deleteStream", 0.0, &[Value::Number(1.0)]),
                 Some(Event::Unpublish),
-                UNPUBLISHED,
+                &["_result 7", "onStatus status NetStream.Unpublish.Success"],
             ),
+            (call("deleteStream", 0.0, &[Value::Number(1.0)]), None, &[]),
             // What was on its way at the end is left alone.
             (media_body(Track::Audio, &[0xAF, 1]), None, &[]),
         ]
