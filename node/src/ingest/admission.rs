@@ -64,14 +64,20 @@ pub(crate) async fn admit(admission: Admission<'_>, key: &str) -> Result<Admitte
         publish_keys,
     } = admission;
     let key = PublishKey::parse(key).map_err(|_| Refusal::KeyRefused)?;
+    let minted = Minted::read(publish_keys, &key);
     let shown = Shown {
-        minted: Minted::read(publish_keys, &key),
+        source: Source {
+            key_fingerprint: key.fingerprint(),
+            minted_generation: minted.map(|minted| minted.generation),
+            address,
+        },
+        minted,
         key: &key,
         rooms,
         known_rooms,
+        bans,
     };
-    let source = shown.source(address);
-    let room = turn(&shown, &source, bans, hub).await?;
+    let room = turn(&shown, hub).await?;
     if !keep_place() {
         return Err(Refusal::CrowdedOut);
     }
@@ -81,11 +87,11 @@ pub(crate) async fn admit(admission: Admission<'_>, key: &str) -> Result<Admitte
         Refusal::Unavailable("the registry")
     })?;
     let held = Held::new(Arc::clone(registry), claim.clone(), awaited);
-    let published = hub.publish(claim, source.clone(), Instant::now().into_std());
+    let published = hub.publish(claim, shown.source.clone(), Instant::now().into_std());
     let (publisher, stream) = published.map_err(|_| Refusal::Full)?;
     stream.set_room_limits(limits.of_room(&room.limits));
     // Who changed or deleted the room since the key was checked did not find this stream to tell it.
-    let newest = match newest(&shown, &source, bans, room.clone()).await {
+    let newest = match shown.newest(room.clone()).await {
         Ok(newest) => newest,
         Err(refusal) => {
             drop(publisher);
@@ -106,10 +112,9 @@ pub(crate) async fn admit(admission: Admission<'_>, key: &str) -> Result<Admitte
 }
 
 /// The room that this key opens, once a newcomer may have it.
-async fn turn(shown: &Shown<'_>, source: &Source, bans: &Bans, hub: &Hub) -> Result<Room, Refusal> {
-    let room = shown.opens().await?;
-    check_ban(&room, source, bans)?;
-    tracing::debug!(room = %room.id, key = source.key_fingerprint, "the key is right");
+async fn turn(shown: &Shown<'_>, hub: &Hub) -> Result<Room, Refusal> {
+    let room = shown.lets_in().await?;
+    tracing::debug!(room = %room.id, key = shown.source.key_fingerprint, "the key is right");
     let Some(stream) = hub.stream(&room.id) else {
         return Ok(room);
     };
@@ -118,53 +123,53 @@ async fn turn(shown: &Shown<'_>, source: &Source, bans: &Bans, hub: &Hub) -> Res
         OnConflict::Refuse => match outlast(&stream).await? {
             Outlasted::AtOnce => Ok(room),
             // Its publisher may have gone because the room was deleted, or its key banned.
-            Outlasted::AfterAWait => {
-                let room = shown.opens().await?;
-                check_ban(&room, source, bans)?;
-                Ok(room)
-            }
+            Outlasted::AfterAWait => shown.lets_in().await,
         },
     }
 }
 
-/// Whoever was sent away lately stays away.
-fn check_ban(room: &Room, source: &Source, bans: &Bans) -> Result<(), Refusal> {
-    let left = bans.left(&Banned::of(&room.id, source), Instant::now().into_std());
-    left.map_or(Ok(()), |left| {
-        Err(Refusal::Banned {
-            left_s: left.as_secs() + 1,
-        })
-    })
-}
-
-/// The room as it is now, as far as that can be known.
-async fn newest(
-    shown: &Shown<'_>,
-    source: &Source,
-    bans: &Bans,
-    known: Room,
-) -> Result<Room, Refusal> {
-    let room = match shown.opens().await {
-        Err(Refusal::Unavailable(_)) => {
-            tracing::warn!(room = %known.id, "its key and limits are those of a moment ago");
-            known
-        }
-        answer => answer?,
-    };
-    check_ban(&room, source, bans)?;
-    Ok(room)
-}
-
-/// A key, and what tells whether it opens its room.
+/// A key and who comes with it, and what tells whether they are let in.
 struct Shown<'a> {
     key: &'a PublishKey,
     /// What it says itself; `None` for one that would be a room's own.
     minted: Option<Minted>,
+    source: Source,
     rooms: &'a dyn Rooms,
     known_rooms: &'a rooms::Cache,
+    bans: &'a Bans,
 }
 
 impl Shown<'_> {
+    /// The room that this key opens now, for those who were not sent away lately.
+    async fn lets_in(&self) -> Result<Room, Refusal> {
+        let room = self.opens().await?;
+        self.check_ban(&room)?;
+        Ok(room)
+    }
+
+    /// The room as it is now, as far as that can be known, for the same.
+    async fn newest(&self, known: Room) -> Result<Room, Refusal> {
+        let room = match self.opens().await {
+            Err(Refusal::Unavailable(_)) => {
+                tracing::warn!(room = %known.id, "its key and limits are those of a moment ago");
+                known
+            }
+            answer => answer?,
+        };
+        self.check_ban(&room)?;
+        Ok(room)
+    }
+
+    fn check_ban(&self, room: &Room) -> Result<(), Refusal> {
+        let banned = Banned::of(&room.id, &self.source);
+        let left = self.bans.left(&banned, Instant::now().into_std());
+        left.map_or(Ok(()), |left| {
+            Err(Refusal::Banned {
+                left_s: left.as_secs() + 1,
+            })
+        })
+    }
+
     /// The room that this key opens now.
     async fn opens(&self) -> Result<Room, Refusal> {
         let unavailable = |error| {
@@ -185,15 +190,6 @@ impl Shown<'_> {
             Some(room) if is_in_time => Ok(room),
             Some(_) => Err(Refusal::KeyExpired),
             None => Err(Refusal::KeyRefused),
-        }
-    }
-
-    /// Who comes with it.
-    fn source(&self, address: IpAddr) -> Source {
-        Source {
-            key_fingerprint: self.key.fingerprint(),
-            minted_generation: self.minted.map(|minted| minted.generation),
-            address,
         }
     }
 }
