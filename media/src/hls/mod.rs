@@ -4,6 +4,7 @@
 mod clock;
 mod cut;
 mod date;
+mod listed;
 mod playlist;
 mod segmenter;
 mod wall;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 
 use crate::time::UnixMs;
 pub use date::rfc3339;
+pub use listed::{Listed, NotListed, PLAYLIST_BYTES_MAX};
 pub use playlist::{Rendition, Window, multivariant_playlist};
 pub use segmenter::{Segmenter, SegmenterConfig};
 

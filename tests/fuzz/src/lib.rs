@@ -20,6 +20,7 @@ pub mod minted;
 pub mod mp3;
 pub mod name;
 pub mod opus;
+pub mod playlist;
 pub mod proxy;
 pub mod session;
 pub mod signed;
@@ -43,6 +44,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("mp3", mp3::target),
     ("name", name::target),
     ("opus", opus::target),
+    ("playlist", playlist::target),
     ("proxy", proxy::target),
     ("session", session::target),
     ("signed", signed::target),
