@@ -9,6 +9,7 @@
 
 mod caller;
 mod capabilities;
+pub mod relay;
 mod server;
 pub mod status;
 mod wire;

@@ -4,22 +4,25 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use isocast_media::Track;
 use isocast_media::rtmp::handshake::{self, PACKET_LEN};
-use isocast_media::rtmp::session::Role;
-use isocast_media::rtmp::{Call, Caller, CallerEvent, Event, Limits, Session};
+use isocast_media::rtmp::session::{Role, relay};
+use isocast_media::rtmp::{Call, Caller, CallerEvent, Event, Limits, Media, Session};
 
-/// `open`, `ended`, or the reason of a refusal.
+/// `open`, `ended`, `mark`, or the reason of a refusal.
 pub fn target(data: &[u8]) -> &'static str {
     let &[start, piece_len, ref bytes @ ..] = data else {
         return "open";
     };
     let pieces = bytes.chunks(usize::from(piece_len).max(1));
-    match start % 4 {
+    match start % 6 {
         0 => serve(pieces, false),
         1 => serve(pieces, true),
-        2 => call(pieces, Role::Publish),
-        _ => call(pieces, Role::Play),
+        2 => call(pieces, Role::Publish, false),
+        3 => call(pieces, Role::Play, false),
+        4 => call(pieces, Role::Play, true),
+        _ => relays(bytes),
     }
 }
 
@@ -47,7 +50,10 @@ fn serve<'a>(pieces: impl Iterator<Item = &'a [u8]>, opened: bool) -> &'static s
                     return "ended";
                 }
                 Ok(Some(Event::Publish { .. })) => session.accept_publish(now),
-                Ok(Some(Event::Play { .. })) => session.accept_play(),
+                Ok(Some(Event::Play { .. })) => match session.asker() {
+                    Some(_) => session.accept_relay(&bond()),
+                    None => session.accept_play(),
+                },
                 // No media is longer than what came.
                 Ok(Some(Event::Media(media))) => assert!(media.body.len() <= received),
                 Ok(Some(Event::Unpublish | Event::Stop)) => {}
@@ -64,7 +70,7 @@ fn serve<'a>(pieces: impl Iterator<Item = &'a [u8]>, opened: bool) -> &'static s
     "open"
 }
 
-fn call<'a>(pieces: impl Iterator<Item = &'a [u8]>, role: Role) -> &'static str {
+fn call<'a>(pieces: impl Iterator<Item = &'a [u8]>, role: Role, is_relay: bool) -> &'static str {
     let call = Call {
         tc_url: "rtmp://host/live".into(),
         app: "live".into(),
@@ -72,7 +78,10 @@ fn call<'a>(pieces: impl Iterator<Item = &'a [u8]>, role: Role) -> &'static str 
         role,
     };
     let start = Instant::now();
-    let mut caller = Caller::new(call, 1);
+    let mut caller = match is_relay {
+        true => Caller::relay(call, asker(), 1),
+        false => Caller::new(call, 1),
+    };
     let (mut hello, mut answer) = (BytesMut::from(&caller.take_output()[..]), BytesMut::new());
     let served = handshake::Server::new(2).receive(&mut hello, &mut answer);
     assert_eq!(served, Ok(false), "C2 is missing");
@@ -86,7 +95,10 @@ fn call<'a>(pieces: impl Iterator<Item = &'a [u8]>, role: Role) -> &'static str 
             match caller.next_event(now) {
                 Err(error) => return error.reason(),
                 Ok(None) => break,
-                Ok(Some(CallerEvent::Media(media))) => assert!(media.body.len() <= received),
+                Ok(Some(CallerEvent::Media(media))) => {
+                    assert!(media.body.len() <= received);
+                    check_mark(&media);
+                }
                 Ok(Some(CallerEvent::Refused { .. } | CallerEvent::Ended)) => return "ended",
                 Ok(Some(CallerEvent::Started | CallerEvent::Reconnect { .. })) => {}
             }
@@ -94,4 +106,46 @@ fn call<'a>(pieces: impl Iterator<Item = &'a [u8]>, role: Role) -> &'static str 
         caller.take_output();
     }
     "open"
+}
+
+/// The bytes are a data message.
+fn relays(body: &[u8]) -> &'static str {
+    let media = Media {
+        track: Track::Data,
+        timestamp: 0,
+        body: Bytes::copy_from_slice(body),
+    };
+    check_mark(&media);
+    match relay::Mark::read(&media) {
+        Some(_) => "mark",
+        None => "open",
+    }
+}
+
+/// A mark that was read is written to be read the same.
+fn check_mark(media: &Media) {
+    if let Some(mark) = relay::Mark::read(media) {
+        assert_eq!(relay::Mark::read(&mark.message()), Some(mark));
+    }
+}
+
+fn asker() -> relay::Asker {
+    relay::Asker {
+        node: "b".into(),
+        hops: 1,
+        token: None,
+        expects: None,
+        since: None,
+    }
+}
+
+fn bond() -> relay::Bond {
+    relay::Bond {
+        pair: relay::Pair {
+            epoch: 1,
+            node: "a".into(),
+            incarnation: 1,
+        },
+        path: vec!["a".into()],
+    }
 }

@@ -3,7 +3,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::wire::{Heard, WINDOW_BYTES, Wire};
-use super::{Media, capabilities, status};
+use super::{Media, capabilities, relay, status};
 use crate::amf0::Value;
 use crate::rtmp::Error;
 use crate::rtmp::chunk::ReadLimits;
@@ -66,6 +66,8 @@ const CREATE_STREAM: f64 = 2.0;
 #[derive(Debug)]
 pub struct Caller {
     call: Call,
+    asker: Option<relay::Asker>,
+    bond: Option<relay::Bond>,
     handshake: handshake::Client,
     wire: Wire,
     pub(super) state: State,
@@ -79,11 +81,28 @@ impl Caller {
         let handshake = handshake::Client::start(seed, &mut wire.output);
         Self {
             call,
+            asker: None,
+            bond: None,
             handshake,
             wire,
             state: State::Handshake,
             stream_id: 0,
         }
+    }
+
+    /// One that plays to relay what it gets.
+    #[must_use]
+    pub fn relay(call: Call, asker: relay::Asker, seed: u64) -> Self {
+        Self {
+            asker: Some(asker),
+            ..Self::new(call, seed)
+        }
+    }
+
+    /// What a relay is bound to, once [`CallerEvent::Started`] came; `None` where the other end did not say.
+    #[must_use]
+    pub fn bond(&self) -> Option<&relay::Bond> {
+        self.bond.as_ref()
     }
 
     /// Bytes that arrived; after the end they are thrown away.
@@ -146,6 +165,7 @@ impl Caller {
             ("tcUrl".into(), text(&self.call.tc_url)),
         ];
         info.extend(capabilities::ours());
+        info.extend(self.asker.as_ref().map(relay::Asker::property));
         self.command(0, "connect", CONNECT, vec![Value::Object(info)]);
     }
 
@@ -194,6 +214,9 @@ impl Caller {
         match said("code").unwrap_or_default() {
             status::PUBLISH_START | status::PLAY_START if self.state == State::Starting => {
                 self.state = State::Started;
+                let asked = self.asker.is_some();
+                let info = command.values.get(1).filter(|_| asked);
+                self.bond = info.and_then(relay::Bond::read);
                 Some(CallerEvent::Started)
             }
             status::RECONNECT_REQUEST => Some(CallerEvent::Reconnect {

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::wire::{Heard, Rate, WINDOW_BYTES, Wire};
-use super::{Capabilities, Media, STREAM_ID, capabilities, status};
+use super::{Capabilities, Media, STREAM_ID, capabilities, relay, status};
 use crate::amf0::Value;
 use crate::frame::Track;
 use crate::rtmp::Error;
@@ -83,6 +83,7 @@ pub struct Session {
     pub(super) state: State,
     app: String,
     peer: Capabilities,
+    asker: Option<relay::Asker>,
     command_rate: Rate,
     /// When the present state's time began.
     since: Instant,
@@ -99,6 +100,7 @@ impl Session {
             state: State::Handshake,
             app: String::new(),
             peer: Capabilities::default(),
+            asker: None,
             command_rate: Rate::new(COMMANDS_PER_SECOND_MAX),
             since: now,
         }
@@ -169,13 +171,24 @@ impl Session {
 
     /// Answers [`Event::Play`]: serialised media may follow the output.
     pub fn accept_play(&mut self) {
+        self.start_play(None);
+    }
+
+    /// The same for a relay.
+    pub fn accept_relay(&mut self, bond: &relay::Bond) {
+        self.start_play(Some(bond));
+    }
+
+    fn start_play(&mut self, bond: Option<&relay::Bond>) {
         self.state = State::Playing;
         let begin = UserControl::StreamBegin {
             stream_id: STREAM_ID,
         };
         self.wire.send_control(&Body::UserControl(begin));
         self.send_status("status", status::PLAY_RESET, "Playing and resetting.");
-        self.send_status("status", status::PLAY_START, "Playing.");
+        let mut info = status::properties("status", status::PLAY_START, "Playing.");
+        info.extend(bond.map(relay::Bond::property));
+        self.send_on_status(STREAM_ID, info);
     }
 
     /// Answers either event, or ends what was accepted: `code` is one of [`status`], and
@@ -216,6 +229,12 @@ impl Session {
     #[must_use]
     pub fn peer(&self) -> Capabilities {
         self.peer
+    }
+
+    /// What the peer said in `connect` if it is a relay. Whether that is so, the owner of the session judges.
+    #[must_use]
+    pub fn asker(&self) -> Option<&relay::Asker> {
+        self.asker.as_ref()
     }
 
     /// Messages that the peer gave up half-way.
@@ -322,6 +341,7 @@ impl Session {
             .and_then(Value::as_str);
         self.app = app.unwrap_or_default().trim_end_matches('/').to_owned();
         self.peer = info.map(Capabilities::read).unwrap_or_default();
+        self.asker = info.and_then(relay::Asker::read);
         self.state = State::Connected;
 
         self.wire.send_control(&Body::WindowAckSize(WINDOW_BYTES));

@@ -14,6 +14,7 @@ use crate::rtmp::Error;
 use crate::rtmp::chunk::{self, CHUNK_SIZE_DEFAULT, ReadLimits, Reader};
 use crate::rtmp::handshake;
 use crate::rtmp::message::{Body, Command, UserControl};
+use crate::time::{MediaMs, UnixMs};
 
 /// A serving session and a peer that says what a test tells it to. Time stands still unless moved.
 struct Dialogue {

@@ -67,6 +67,58 @@ fn a_caller_plays_from_a_session() {
 }
 
 #[test]
+fn a_relay_and_its_server_know_of_each_other() {
+    let asker = relay::Asker {
+        node: "isocast-1".into(),
+        hops: 1,
+        token: Some(relay::Token("a shared secret".into())),
+        expects: None,
+        since: Some(MediaMs(1 << 33)),
+    };
+    let bond = relay::Bond {
+        pair: relay::Pair {
+            epoch: 1_700_000_000_000,
+            node: "isocast-0".into(),
+            incarnation: 7,
+        },
+        path: vec!["isocast-0".into()],
+    };
+    let mark = relay::Mark {
+        time: MediaMs(1 << 33),
+        sent_at: UnixMs(1_700_000_000_123),
+        is_held: false,
+        discontinuity: true,
+    };
+    for piece_len in [1, 100, usize::MAX] {
+        let mut line = Line::new(Role::Play, piece_len);
+        line.caller = Caller::relay(call(Role::Play), asker.clone(), 2);
+        line.run();
+        assert_eq!(line.session.asker(), Some(&asker));
+        line.session.accept_relay(&bond);
+        line.run();
+        assert_eq!(line.called, [CallerEvent::Started]);
+        assert_eq!(line.caller.bond(), Some(&bond));
+        let mut shared = BytesMut::new();
+        mark.message().write(&mut shared);
+        line.hand_to_caller(&shared);
+        let Some(CallerEvent::Media(media)) = line.called.pop() else {
+            panic!("{:?}", line.called);
+        };
+        assert_eq!(relay::Mark::read(&media), Some(mark));
+    }
+}
+
+#[test]
+fn who_is_no_relay_is_none_to_either_end() {
+    let mut line = Line::new(Role::Play, usize::MAX);
+    line.run();
+    assert_eq!(line.session.asker(), None);
+    line.session.accept_play();
+    line.run();
+    assert_eq!(line.caller.bond(), None);
+}
+
+#[test]
 fn a_caller_hears_why_it_was_refused() {
     for (role, code) in [
         (Role::Publish, status::PUBLISH_BAD_NAME),

@@ -330,6 +330,15 @@ fn bodies() -> Vec<(String, Body)> {
             told("status", status::PLAY_START),
         ),
         (
+            "onStatus that a relay began".into(),
+            command("onStatus", 0.0, &[Value::Null, relay_began()]),
+        ),
+        (
+            "connect of a relay".into(),
+            command("connect", 9.0, &[Value::Object(vec![relay_asks()])]),
+        ),
+        ("a relay's mark".into(), relay_mark()),
+        (
             "onStatus that the stream ended".into(),
             told("status", status::PLAY_UNPUBLISH_NOTIFY),
         ),
@@ -388,6 +397,41 @@ fn bodies() -> Vec<(String, Body)> {
         ((*name).to_owned(), named)
     }));
     bodies
+}
+
+fn relay_began() -> Value {
+    let bond = relay::Bond {
+        pair: relay::Pair {
+            epoch: 1,
+            node: "a".into(),
+            incarnation: 1,
+        },
+        path: vec!["a".into()],
+    };
+    let mut info = status::properties("status", status::PLAY_START, "Told.");
+    info.push(bond.property());
+    Value::Object(info)
+}
+
+fn relay_asks() -> (String, Value) {
+    let asker = relay::Asker {
+        node: "b".into(),
+        hops: 1,
+        token: Some(relay::Token("token".into())),
+        expects: None,
+        since: None,
+    };
+    asker.property()
+}
+
+fn relay_mark() -> Body {
+    let mark = relay::Mark {
+        time: MediaMs(1),
+        sent_at: UnixMs(1),
+        is_held: true,
+        discontinuity: true,
+    };
+    media_body(Track::Data, &mark.message().body)
 }
 
 /// Commands with a name as their value and an answer asked for.
