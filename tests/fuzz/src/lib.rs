@@ -20,6 +20,7 @@ pub mod minted;
 pub mod mp3;
 pub mod name;
 pub mod opus;
+pub mod peer;
 pub mod playlist;
 pub mod proxy;
 pub mod session;
@@ -44,6 +45,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("mp3", mp3::target),
     ("name", name::target),
     ("opus", opus::target),
+    ("peer", peer::target),
     ("playlist", playlist::target),
     ("proxy", proxy::target),
     ("session", session::target),
