@@ -17,8 +17,8 @@ use crate::ingest::{Admission, Bans};
 use crate::issuer::Issuer;
 use crate::load::Load;
 use crate::metrics::{Metrics, ProtocolLabel, TrafficLabels};
+use crate::ownership::Ownership;
 use crate::packager::Packager;
-use crate::registry::Registry;
 use crate::restream::Restreams;
 use crate::rooms::{self, Rooms};
 use crate::stop::Stop;
@@ -31,7 +31,7 @@ pub(crate) struct App {
     pub config: Config,
     pub rooms: Arc<dyn Rooms>,
     pub known_rooms: rooms::Cache,
-    pub registry: Arc<dyn Registry>,
+    pub ownership: Arc<Ownership>,
     pub hub: Arc<Hub>,
     pub bans: Bans,
     pub packager: Packager,
@@ -69,17 +69,15 @@ impl App {
         keep_place: &'a mut (dyn FnMut() -> bool + Send),
     ) -> Admission<'a> {
         Admission {
-            node_id: &self.node_id,
             rooms: &*self.rooms,
             known_rooms: &self.known_rooms,
             publish_keys,
-            registry: &self.registry,
+            ownership: &self.ownership,
             hub: &self.hub,
             limits: &self.config.limits,
             bans: &self.bans,
             address,
             keep_place,
-            awaited: self.stop.session(),
         }
     }
 

@@ -16,6 +16,7 @@ mod load;
 mod log;
 mod metrics;
 mod outbound;
+mod ownership;
 mod packager;
 mod registry;
 mod restream;

@@ -90,6 +90,8 @@ pub(crate) struct Metrics {
     pub egress_bytes: Counter,
     /// Streams that are sent on, by their state.
     pub restreams: Family<StateLabel, Gauge>,
+    /// What was found in the registry and could not be read.
+    pub registry_corrupt: Counter,
     /// What became of webhooks.
     pub webhooks: Family<ResultLabel, Counter>,
     /// Without a certificate there is no series: 0 would be a time.
@@ -166,6 +168,11 @@ impl Metrics {
                 to,
                 "restreams",
                 "Streams that are sent on to other servers, by state",
+            ),
+            registry_corrupt: series(
+                to,
+                "registry_corrupt",
+                "Records of the registry that could not be read",
             ),
             webhooks: series(to, "webhooks", "Webhooks by what became of them"),
             tls_certificate_expiry: series(

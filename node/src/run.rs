@@ -85,6 +85,8 @@ fn begin(app: &Arc<App>, listeners: Listeners, certificate: Option<Reloader>) {
     }
     app.tasks.spawn(tick(Arc::clone(app)));
     app.tasks.spawn(load::watch(Arc::clone(app)));
+    let ownership = Arc::clone(&app.ownership);
+    app.tasks.spawn(ownership.run(app.stop.listeners_closing()));
 }
 
 /// Moves held and ended streams on, and viewers away who take nothing.

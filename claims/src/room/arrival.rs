@@ -69,6 +69,10 @@ impl Pending {
         self.arrival.session == session
     }
 
+    pub(super) fn waits(&self) -> bool {
+        matches!(self.step, Step::Waiting)
+    }
+
     pub(super) fn calls(&self, reply: Ticket) -> bool {
         matches!(self.step, Step::Reading(ticket) | Step::Claiming(ticket) if ticket == reply)
     }

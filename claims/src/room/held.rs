@@ -11,8 +11,8 @@ pub(super) struct Held {
     /// What the registry is to have of it.
     pub(super) record: Record,
     pub(super) session: Session,
-    /// The last frame, or the claim, by [`Now::monotonic_ms`].
-    pub(super) last_frame_ms: u64,
+    /// The last frame, or the claim, by [`Now::monotonic_ms`]; `None` where it gives way to any newcomer.
+    pub(super) last_frame_ms: Option<u64>,
     pub(super) frames: u64,
     pub(super) renew_at_ms: u64,
     /// What the registry is asked at present, and until when it may answer.

@@ -153,6 +153,12 @@ impl Room {
         self.held.as_ref().map(|held| &held.record.pair)
     }
 
+    /// The publisher for which this node owns the room.
+    #[must_use]
+    pub fn holder(&self) -> Option<Session> {
+        self.held.as_ref().map(|held| held.session)
+    }
+
     /// The highest claim seen here, whoever's.
     #[must_use]
     pub fn floor(&self) -> Option<&Pair> {
@@ -226,7 +232,14 @@ impl Room {
         if let Some(held) = self.held.take_if(|held| held.session == session) {
             self.release(held.record.clone(), Status::Interrupted);
             self.left = Some(held.record);
+            self.look_again(now);
         }
+    }
+
+    /// Whether its publisher has gone, and it is not said yet that the broadcast is over.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.left.is_some()
     }
 
     /// Nobody came back: the broadcast is over.
@@ -236,13 +249,14 @@ impl Room {
         }
     }
 
-    /// A frame has come from a publisher. It is carried under this claim; `None` says that the session has no
-    /// right to the room any more.
-    pub fn frame(&mut self, session: Session, now: Now) -> Option<&Pair> {
-        let held = self.held.as_mut().filter(|held| held.session == session)?;
-        held.last_frame_ms = now.monotonic_ms;
-        held.frames += 1;
-        Some(&held.record.pair)
+    /// What a publisher has sent so far: how many frames, and when the last one came, by
+    /// [`Now::monotonic_ms`]; `None` where it gives way to any newcomer. Say it before whatever asks for it: a
+    /// question, an arrival, an answer, a tick.
+    pub fn heard(&mut self, session: Session, frames: u64, last_frame_ms: Option<u64>) {
+        if let Some(held) = self.held.as_mut().filter(|held| held.session == session) {
+            held.frames = frames;
+            held.last_frame_ms = last_frame_ms;
+        }
     }
 
     /// What the next renewal is to say: viewers on all nodes, and where HLS and the timeline stand.

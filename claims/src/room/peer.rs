@@ -23,7 +23,7 @@ pub enum Standing {
         pair: Pair,
         /// Frames that came under it, so that two answers tell whether it sends.
         frames: u64,
-        /// Milliseconds since the last one, or since the claim.
+        /// Milliseconds since the last one, or since the claim; no end of them where it gives way to anybody.
         age_ms: u64,
     },
     /// It is about to take the room for a newcomer of its own, with a higher claim.
@@ -56,7 +56,9 @@ impl Room {
             .map_or(Standing::Free, |held| Standing::Live {
                 pair: held.record.pair.clone(),
                 frames: held.frames,
-                age_ms: now.monotonic_ms.saturating_sub(held.last_frame_ms),
+                age_ms: held
+                    .last_frame_ms
+                    .map_or(u64::MAX, |last_ms| now.monotonic_ms.saturating_sub(last_ms)),
             })
     }
 }

@@ -281,13 +281,13 @@ fn only_a_higher_claim_ends_an_ownership() {
         Err(Rejected::EpochAhead)
     );
     assert_eq!(place.actions(), [Action::Corrupt(Corrupt::EpochAhead)]);
-    assert_eq!(place.room.frame(SESSION, place.now), Some(&own));
+    assert_eq!(place.room.holder(), Some(SESSION));
 
     let by = pair(own.epoch, "node-1", 0);
     assert_eq!(place.room.admit(&by, place.now), Ok(()));
     let session = SESSION;
     assert_eq!(place.actions(), [Action::Closed { session, by }]);
-    assert_eq!(place.room.frame(SESSION, place.now), None);
+    assert_eq!(place.room.holder(), None);
 }
 
 #[test]

@@ -104,6 +104,13 @@ impl Room {
         }
     }
 
+    /// Whom a newcomer waits for may have gone.
+    pub(super) fn look_again(&mut self, now: Now) {
+        if self.pending.as_ref().is_some_and(Pending::waits) {
+            self.ask(None, now);
+        }
+    }
+
     /// Asks all peers, and this node itself. The claim stays the same from question to question unless a
     /// higher one has been seen meanwhile.
     fn ask(&mut self, stored: Option<Pair>, now: Now) {
@@ -201,7 +208,7 @@ impl Room {
         self.held = Some(Held {
             record,
             session,
-            last_frame_ms: now.monotonic_ms,
+            last_frame_ms: Some(now.monotonic_ms),
             frames: 0,
             renew_at_ms: now.monotonic_ms + renew_in_ms,
             calling: None,

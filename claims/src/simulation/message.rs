@@ -118,7 +118,12 @@ impl World {
             }
             Message::Left { life, session } if life == node.life => node.room.leave(session, now),
             Message::Frame { life, session } if life == node.life => {
-                if let Some(pair) = node.room.frame(session, now).cloned() {
+                if node.room.holder() == Some(session)
+                    && let Some(pair) = node.room.owns().cloned()
+                {
+                    node.frames += 1;
+                    node.room
+                        .heard(session, node.frames, Some(now.monotonic_ms));
                     self.serve(number, &pair);
                     let relays = |to: &usize| *to != number && self.nodes[*to].has_viewers;
                     for to in (0..self.nodes.len()).filter(relays).collect::<Vec<_>>() {

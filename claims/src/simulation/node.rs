@@ -19,6 +19,8 @@ pub(super) struct Node {
     pub(super) skew_ms: i64,
     /// How many faults keep it from the registry.
     pub(super) registry_cuts: u32,
+    /// What publishers have sent to it.
+    pub(super) frames: u64,
     /// What its viewers got last, and when.
     pub(super) served: Option<(Pair, u64)>,
     /// The highest claim that it was told of in this life.
@@ -49,6 +51,7 @@ impl Node {
             life: 0,
             skew_ms,
             registry_cuts: 0,
+            frames: 0,
             served: None,
             heard: None,
             inbox: Vec::new(),

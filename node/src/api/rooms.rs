@@ -85,7 +85,7 @@ pub(super) async fn get(
         .await
         .map_err(refusal)?
         .ok_or(Refusal::NoRoom)?;
-    let claim = app.registry.get(&id).await.map_err(|error| {
+    let claim = app.ownership.publisher(&id).await.map_err(|error| {
         tracing::warn!(%error, "the registry does not answer");
         Refusal::Unavailable("the registry")
     })?;

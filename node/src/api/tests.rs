@@ -633,11 +633,7 @@ async fn what_is_switched_off_is_refused_and_not_offered() {
 
 /// The public room goes live with one audio frame.
 pub(crate) fn publish(node: &Node) -> (crate::hub::Publisher, Arc<crate::hub::Stream>) {
-    let claim = crate::registry::Claim {
-        room: RoomId::parse("open").unwrap(),
-        node: "node-1".into(),
-        epoch: 1,
-    };
+    let claim = crate::registry::Claim::of(RoomId::parse("open").unwrap(), 1);
     let now = std::time::Instant::now();
     let (publisher, stream) = node
         .app

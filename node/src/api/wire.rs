@@ -20,11 +20,11 @@ mod stats;
 
 use isocast_admin::object;
 pub(crate) use isocast_admin::{ErrorBody, ErrorDetail};
+use isocast_claims::Pair;
 use isocast_media::UnixMs;
 use serde::{Deserialize, Serialize};
 pub(crate) use stats::{AudioStats, ByProtocol, Frames, Source, State, Stats, VideoStats};
 
-use crate::registry::Claim;
 use crate::rooms::{
     self, NewRoom, OnConflict, Playback, PublishKey, RoomId, RoomLimits, RoomLimitsChange,
 };
@@ -138,8 +138,9 @@ pub(crate) struct Publisher {
     pub epoch: u64,
 }
 
-impl From<Claim> for Publisher {
-    fn from(Claim { node, epoch, .. }: Claim) -> Self {
+impl From<Pair> for Publisher {
+    fn from(Pair { epoch, owner }: Pair) -> Self {
+        let node = owner.node.to_string();
         Self { node, epoch }
     }
 }

@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
+use isocast_claims::Pair;
 use isocast_media::{Frame, UnixMs};
 
 use super::life::State;
@@ -23,11 +24,21 @@ pub(crate) struct Source {
 /// The publisher of a live stream.
 #[derive(Debug)]
 pub(super) struct Present {
-    epoch: u64,
+    pair: Pair,
     revoked: Revocation,
     last_frame: Instant,
+    /// What has come from it, heard or not.
+    frames: u64,
     /// Its key is no longer the room's: it goes on, but a newcomer wins at once.
     gives_way: bool,
+}
+
+/// What a publisher has sent so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sent {
+    pub frames: u64,
+    /// When the last one came, or it began; `None` where it gives way to any newcomer, or has gone.
+    pub last: Option<Instant>,
 }
 
 impl Present {
@@ -42,9 +53,9 @@ impl Stream {
         self.read().started_at
     }
 
-    /// The newest publisher's.
+    /// The newest publisher's; 0 where there was none.
     pub(crate) fn epoch(&self) -> u64 {
-        self.read().epoch
+        self.read().pair.as_ref().map_or(0, |pair| pair.epoch)
     }
 
     /// Who publishes now.
@@ -60,13 +71,27 @@ impl Stream {
         inner.source.clone().filter(|_| is_held)
     }
 
-    /// When the present publisher last sent something, or began; `None` where there is none, and
-    /// where it gives way to any newcomer.
-    pub(crate) fn last_frame(&self) -> Option<Instant> {
+    /// What the publisher with this claim has sent; `None` where it is not the newest one.
+    pub(crate) fn sent(&self, pair: &Pair) -> Option<Sent> {
         let inner = self.read();
+        if inner.pair.as_ref() != Some(pair) {
+            return None;
+        }
         let present = inner.present.as_ref();
-        let present = present.filter(|present| !present.gives_way);
-        present.map(|present| present.last_frame)
+        let stays = present.filter(|present| !present.gives_way);
+        Some(Sent {
+            frames: present.map_or(0, |present| present.frames),
+            last: stays.map(|present| present.last_frame),
+        })
+    }
+
+    /// A publisher with a lower claim has lost the room: it is told, and its viewers are held.
+    pub(crate) fn revoke_below(&self, pair: &Pair) {
+        let mut inner = self.write();
+        if let Some(present) = inner.present.take_if(|present| present.pair < *pair) {
+            present.revoke();
+            self.enter(&mut inner, State::Interrupted, Instant::now());
+        }
     }
 
     /// Makes the claim's holder the publisher; the present one learns that it is no longer.
@@ -77,9 +102,10 @@ impl Stream {
             old.revoke();
         }
         inner.present = Some(Present {
-            epoch: claim.epoch,
+            pair: claim.pair.clone(),
             revoked: revoked.clone(),
             last_frame: now,
+            frames: 0,
             gives_way: false,
         });
         inner.ring.restart();
@@ -88,23 +114,24 @@ impl Stream {
         self.traffic().restart();
         inner.source = Some(source);
         inner.started_at = unix_now();
-        inner.epoch = claim.epoch;
+        inner.pair = Some(claim.pair.clone());
         self.enter(&mut inner, State::Live, now);
         revoked
     }
 
-    /// Takes a frame of the publisher with this epoch; false where another one took its place.
-    pub(super) fn push(&self, epoch: u64, frame: Frame, now: Instant) -> bool {
+    /// Takes a frame of the publisher with this claim; false where another one took its place.
+    pub(super) fn push(&self, pair: &Pair, frame: Frame, now: Instant) -> bool {
         let mut inner = self.write();
         let inner = &mut *inner;
         let Some(present) = inner
             .present
             .as_mut()
-            .filter(|present| present.epoch == epoch)
+            .filter(|present| present.pair == *pair)
         else {
             return false;
         };
         present.last_frame = now;
+        present.frames += 1;
         inner.meter.note(&frame, now);
         let Place::At {
             time,
@@ -116,7 +143,7 @@ impl Stream {
         };
         let is_media = frame.is_media();
         let frame = Frame { dts: time, ..frame };
-        if inner.ring.push(frame, epoch, discontinuity) {
+        if inner.ring.push(frame, pair.clone(), discontinuity) {
             let next = inner.ring.next_sequence();
             self.change_head(|head| head.next = next);
         } else if is_media {
@@ -132,13 +159,13 @@ impl Stream {
         }
     }
 
-    /// The publisher with this epoch has gone: viewers are held.
-    pub(super) fn interrupt(&self, epoch: u64, now: Instant) {
+    /// The publisher with this claim has gone: viewers are held.
+    pub(super) fn interrupt(&self, pair: &Pair, now: Instant) {
         let mut inner = self.write();
         if inner
             .present
             .as_ref()
-            .is_some_and(|present| present.epoch == epoch)
+            .is_some_and(|present| present.pair == *pair)
         {
             inner.present = None;
             self.enter(&mut inner, State::Interrupted, now);

@@ -75,7 +75,7 @@ impl Publisher {
 
     /// Sends one frame, with the source's timestamps, to everyone.
     pub(crate) fn push(&self, frame: Frame, now: Instant) -> Result<(), Revoked> {
-        let taken = self.stream.push(self.claim.epoch, frame, now);
+        let taken = self.stream.push(&self.claim.pair, frame, now);
         if taken { Ok(()) } else { Err(Revoked) }
     }
 
@@ -87,6 +87,6 @@ impl Publisher {
 
 impl Drop for Publisher {
     fn drop(&mut self) {
-        self.stream.interrupt(self.claim.epoch, Instant::now());
+        self.stream.interrupt(&self.claim.pair, Instant::now());
     }
 }

@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use isocast_claims::Pair;
 use isocast_media::{Frame, MediaMs, Track};
 
 use super::{Gop, Headers};
@@ -21,8 +22,8 @@ impl Wire {
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub frame: Frame,
-    /// Which publisher it came from.
-    pub epoch: u64,
+    /// The claim under which it was sent.
+    pub pair: Pair,
     /// The timeline was joined anew here: what follows need not continue what was before.
     pub discontinuity: bool,
     sequence: u64,
@@ -91,7 +92,7 @@ impl Ring {
     }
 
     /// Keeps a frame; false where there is nothing to send on.
-    pub(super) fn push(&mut self, frame: Frame, epoch: u64, discontinuity: bool) -> bool {
+    pub(super) fn push(&mut self, frame: Frame, pair: Pair, discontinuity: bool) -> bool {
         if !frame.is_media() {
             if !self.headers.keep(&frame) {
                 return false;
@@ -111,7 +112,7 @@ impl Ring {
         self.end_bytes += cost(&frame);
         self.slots.push_back(Arc::new(Slot {
             frame,
-            epoch,
+            pair,
             discontinuity,
             sequence: self.next_sequence,
             end_bytes: self.end_bytes,

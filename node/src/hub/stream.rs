@@ -1,6 +1,7 @@
 use std::sync::{Arc, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
+use isocast_claims::Pair;
 use isocast_media::{Codec, Frame, Kind, Track, UnixMs};
 use tokio::sync::watch;
 
@@ -49,7 +50,7 @@ pub(super) struct Inner {
     pub(super) last_access: Instant,
     pub(super) started_at: UnixMs,
     /// Of the newest publisher.
-    pub(super) epoch: u64,
+    pub(super) pair: Option<Pair>,
 }
 
 impl Stream {
@@ -72,7 +73,7 @@ impl Stream {
                 state_since: now,
                 last_access: now,
                 started_at: UnixMs(0),
-                epoch: 0,
+                pair: None,
             }),
             head: watch::Sender::new(head),
             viewers: Arc::default(),

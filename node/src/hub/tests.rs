@@ -82,11 +82,7 @@ impl World {
 
     fn try_publish(&self, id: &str) -> Result<(Publisher, Arc<Stream>), Full> {
         self.epoch.set(self.epoch.get() + 1);
-        let claim = Claim {
-            room: room(id),
-            node: "node-1".into(),
-            epoch: self.epoch.get(),
-        };
+        let claim = Claim::of(room(id), self.epoch.get());
         self.hub.publish(claim, Source::anyone(), self.now)
     }
 

@@ -1,30 +1,24 @@
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use isocast_access::{Keyring, Minted};
-use tokio::time::{Instant, sleep_until};
-use tokio_util::task::task_tracker::TaskTrackerToken;
+use tokio::time::Instant;
 
 use super::{Banned, Bans};
 use crate::clock::unix_now;
 use crate::config;
 use crate::error::Refusal;
 use crate::hub::{Hub, Publisher, Source, Stream};
-use crate::registry::{Held, Registry};
+use crate::ownership::{Held, Newcomer, Ownership};
 use crate::rooms::{self, OnConflict, PublishKey, Room, Rooms};
-
-/// A present publisher that sent nothing for this long has lost its room to a newcomer.
-const SILENCE: Duration = Duration::from_secs(1);
 
 /// What admission needs to know.
 pub(crate) struct Admission<'a> {
-    pub node_id: &'a str,
     pub rooms: &'a dyn Rooms,
     /// For minted keys, which only need to know the room.
     pub known_rooms: &'a rooms::Cache,
     pub publish_keys: &'a Keyring,
-    pub registry: &'a Arc<dyn Registry>,
+    pub ownership: &'a Arc<Ownership>,
     pub hub: &'a Hub,
     pub limits: &'a config::Limits,
     pub bans: &'a Bans,
@@ -32,8 +26,6 @@ pub(crate) struct Admission<'a> {
     pub address: IpAddr,
     /// Asked before the room is claimed: whether the connection keeps its place.
     pub keep_place: &'a mut (dyn FnMut() -> bool + Send),
-    /// The shutdown waits until the claim is given back.
-    pub awaited: TaskTrackerToken,
 }
 
 /// Who publishes now, and where.
@@ -51,14 +43,12 @@ pub(crate) struct Admitted {
 /// room says that newcomers win.
 pub(crate) async fn admit(admission: Admission<'_>, key: &str) -> Result<Admitted, Refusal> {
     let Admission {
-        node_id,
-        registry,
+        ownership,
         hub,
         limits,
         bans,
         address,
         keep_place,
-        awaited,
         rooms,
         known_rooms,
         publish_keys,
@@ -77,18 +67,27 @@ pub(crate) async fn admit(admission: Admission<'_>, key: &str) -> Result<Admitte
         known_rooms,
         bans,
     };
-    let room = turn(&shown, hub).await?;
+    let room = shown.lets_in().await?;
+    tracing::debug!(room = %room.id, key = shown.source.key_fingerprint, "the key is right");
     if !keep_place() {
         return Err(Refusal::CrowdedOut);
     }
-    let claim = registry.claim(&room.id, node_id, unix_now()).await;
-    let claim = claim.map_err(|error| {
-        tracing::warn!(%error, room = %room.id, "the room cannot be claimed");
-        Refusal::Unavailable("the registry")
-    })?;
-    let held = Held::new(Arc::clone(registry), claim.clone(), awaited);
-    let published = hub.publish(claim, shown.source.clone(), Instant::now().into_std());
+    let newcomer = Newcomer {
+        takeover: room.on_conflict == OnConflict::Takeover,
+        key_fingerprint: shown.source.key_fingerprint.clone(),
+    };
+    let held = ownership.arrive(&room.id, newcomer).await?;
+    // Its publisher may have gone because the room was deleted, or its key banned.
+    let room = shown.newest(room).await?;
+    let published = hub.publish(
+        held.claim(),
+        shown.source.clone(),
+        Instant::now().into_std(),
+    );
     let (publisher, stream) = published.map_err(|_| Refusal::Full)?;
+    if held.is_lost() {
+        return Err(Refusal::AlreadyLive);
+    }
     stream.set_room_limits(limits.of_room(&room.limits));
     // Who changed or deleted the room since the key was checked did not find this stream to tell it.
     let newest = match shown.newest(room.clone()).await {
@@ -109,23 +108,6 @@ pub(crate) async fn admit(admission: Admission<'_>, key: &str) -> Result<Admitte
         stream,
         held,
     })
-}
-
-/// The room that this key opens, once a newcomer may have it.
-async fn turn(shown: &Shown<'_>, hub: &Hub) -> Result<Room, Refusal> {
-    let room = shown.lets_in().await?;
-    tracing::debug!(room = %room.id, key = shown.source.key_fingerprint, "the key is right");
-    let Some(stream) = hub.stream(&room.id) else {
-        return Ok(room);
-    };
-    match room.on_conflict {
-        OnConflict::Takeover => Ok(room),
-        OnConflict::Refuse => match outlast(&stream).await? {
-            Outlasted::AtOnce => Ok(room),
-            // Its publisher may have gone because the room was deleted, or its key banned.
-            Outlasted::AfterAWait => shown.lets_in().await,
-        },
-    }
 }
 
 /// A key and who comes with it, and what tells whether they are let in.
@@ -190,34 +172,6 @@ impl Shown<'_> {
             Some(room) if is_in_time => Ok(room),
             Some(_) => Err(Refusal::KeyExpired),
             None => Err(Refusal::KeyRefused),
-        }
-    }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Outlasted {
-    AtOnce,
-    AfterAWait,
-}
-
-/// Waits until the present publisher has been silent long enough; its next frame refuses us.
-async fn outlast(stream: &Stream) -> Result<Outlasted, Refusal> {
-    let Some(first_seen) = stream.last_frame() else {
-        return Ok(Outlasted::AtOnce);
-    };
-    let mut outlasted = Outlasted::AtOnce;
-    loop {
-        match stream.last_frame() {
-            None => return Ok(outlasted),
-            Some(last) if last > first_seen => return Err(Refusal::AlreadyLive),
-            Some(last) if Instant::from_std(last).elapsed() >= SILENCE => return Ok(outlasted),
-            Some(last) => {
-                outlasted = Outlasted::AfterAWait;
-                tokio::select! {
-                    () = stream.changed() => {}
-                    () = sleep_until((last + SILENCE).into()) => {}
-                }
-            }
         }
     }
 }

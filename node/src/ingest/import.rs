@@ -156,11 +156,7 @@ mod tests {
     }
 
     fn publish(hub: &Hub, epoch: u64) -> (Importer, Arc<Stream>) {
-        let claim = Claim {
-            room: RoomId::parse("a").unwrap(),
-            node: "node-1".into(),
-            epoch,
-        };
+        let claim = Claim::of(RoomId::parse("a").unwrap(), epoch);
         let (publisher, stream) = hub
             .publish(claim, Source::anyone(), Instant::now())
             .unwrap();

@@ -164,11 +164,7 @@ mod tests {
         let node = Node::start().await;
         let app = &node.app;
         let room = RoomId::parse("open").unwrap();
-        let claim = Claim {
-            room: room.clone(),
-            node: "node-1".into(),
-            epoch: 1,
-        };
+        let claim = Claim::of(room.clone(), 1);
         let (publisher, stream) = app
             .hub
             .publish(claim, Source::anyone(), Instant::now())

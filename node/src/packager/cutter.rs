@@ -1,3 +1,4 @@
+use isocast_claims::Pair;
 use isocast_media::hls::{Segment, Segmenter, SegmenterConfig};
 use isocast_media::{Frame, UnixMs};
 
@@ -31,7 +32,7 @@ pub(super) async fn run(mut subscriber: Subscriber, channel: &Channel, config: S
 struct Cutter<'a> {
     channel: &'a Channel,
     segmenter: Segmenter,
-    epoch: Option<u64>,
+    pair: Option<Pair>,
     joined: bool,
     /// The stream has a codec that HLS cannot carry: nothing is cut.
     refused: bool,
@@ -45,7 +46,7 @@ impl<'a> Cutter<'a> {
         Self {
             channel,
             segmenter: Segmenter::new(config, first_msn),
-            epoch: None,
+            pair: None,
             joined: false,
             refused: false,
         }
@@ -69,9 +70,9 @@ impl<'a> Cutter<'a> {
     }
 
     fn take_frame(&mut self, slot: &Slot) {
-        if self.epoch != Some(slot.epoch) {
-            self.epoch = Some(slot.epoch);
-            let cut = self.segmenter.begin(slot.epoch, unix_now());
+        if self.pair.as_ref() != Some(&slot.pair) {
+            self.pair = Some(slot.pair.clone());
+            let cut = self.segmenter.begin(slot.pair.epoch, unix_now());
             self.add(cut);
         } else if slot.discontinuity {
             let cut = self.segmenter.discontinuity();

@@ -45,11 +45,7 @@ impl Studio {
 
     fn publish(&mut self) -> (Publisher, Arc<Channel>) {
         self.epoch += 1;
-        let claim = Claim {
-            room: RoomId::parse("a").unwrap(),
-            node: "node-1".into(),
-            epoch: self.epoch,
-        };
+        let claim = Claim::of(RoomId::parse("a").unwrap(), self.epoch);
         let (publisher, stream) = self
             .hub
             .publish(claim, Source::anyone(), Instant::now())
@@ -277,11 +273,7 @@ async fn a_stream_has_one_channel_whoever_asks_first() {
 async fn nothing_is_cut_where_hls_is_off() {
     let mut studio = Studio::new();
     studio.packager.settings.enabled = false;
-    let claim = Claim {
-        room: RoomId::parse("a").unwrap(),
-        node: "node-1".into(),
-        epoch: 1,
-    };
+    let claim = Claim::of(RoomId::parse("a").unwrap(), 1);
     let (_publisher, stream) = studio
         .hub
         .publish(claim, Source::anyone(), Instant::now())

@@ -1,4 +1,8 @@
-//! What every registry must do, run on each of them.
+//! What every registry must do, run on each of them. Which change follows from which request is told by the
+//! tests of `isocast_claims::store`; here it is that the registry does just that, at once.
+
+use isocast_claims::record::{Record, Status};
+use isocast_claims::store::{Found, Mark};
 
 use super::*;
 
@@ -6,41 +10,45 @@ fn room(id: &str) -> RoomId {
     RoomId::parse(id).unwrap()
 }
 
-async fn epochs_rise_even_when_the_clock_does_not(registry: &dyn Registry) {
-    let mut last = 0;
-    for now in [5000, 5000, 4000, 9000, 0] {
-        let claim = registry
-            .claim(&room("a"), "node-1", UnixMs(now))
-            .await
-            .unwrap();
-        assert!(
-            claim.epoch > last && claim.epoch >= now as u64,
-            "{claim:?} after {last}"
-        );
-        last = claim.epoch;
-        registry.release(&claim).await.unwrap();
+fn record(epoch: u64) -> Record {
+    Record {
+        pair: Claim::of(room("a"), epoch).pair,
+        started_at_ms: 1,
+        status: Status::Live,
+        last_heartbeat_ms: 0,
+        viewer_count: 0,
+        key_fingerprint: "0123456789abcdef".to_owned(),
+        continuation: None,
     }
 }
 
-async fn the_newest_claim_holds(registry: &dyn Registry) {
-    let (id, other) = (room("b"), room("c"));
-    let first = registry.claim(&id, "node-1", UnixMs(1)).await.unwrap();
-    let second = registry.claim(&id, "node-2", UnixMs(1)).await.unwrap();
-    assert_eq!(registry.get(&id).await.unwrap(), Some(second.clone()));
-    assert_eq!(registry.get(&other).await.unwrap(), None);
+async fn found(registry: &dyn Registry, id: &str) -> Found {
+    match registry.call(&room(id), Request::Read).await.unwrap() {
+        Reply::Found(found) => found,
+        other => panic!("{other:?}"),
+    }
+}
 
-    registry.release(&first).await.unwrap();
-    assert_eq!(
-        registry.get(&id).await.unwrap(),
-        Some(second.clone()),
-        "an old claim releases nothing"
-    );
-    registry.release(&second).await.unwrap();
-    assert_eq!(registry.get(&id).await.unwrap(), None);
+async fn a_claim_replaces_only_what_was_found(registry: &dyn Registry) {
+    let nothing = found(registry, "a").await;
+    assert_eq!(nothing.record, None);
+    let claim = |expected: &Mark, epoch| Request::claim(expected.clone(), record(epoch));
+    let first = registry.call(&room("a"), claim(&nothing.mark, 1)).await;
+    assert_eq!(first.unwrap(), Reply::Written);
+    let late = registry.call(&room("a"), claim(&nothing.mark, 2)).await;
+    let stored = found(registry, "a").await;
+    assert_eq!(late.unwrap(), Reply::Conflict(stored.clone()));
+    assert_eq!(stored.mark, Mark::of_pair(&record(1).pair));
+
+    let second = registry.call(&room("a"), claim(&stored.mark, 2)).await;
+    assert_eq!(second.unwrap(), Reply::Written);
+    let stored = found(registry, "a").await.record.unwrap().unwrap();
+    assert_eq!(stored.pair, record(2).pair);
+    assert_ne!(stored.last_heartbeat_ms, 0, "the registry's clock");
+    assert_eq!(found(registry, "b").await.record, None, "another room");
 }
 
 #[tokio::test]
 async fn memory() {
-    epochs_rise_even_when_the_clock_does_not(&Memory::default()).await;
-    the_newest_claim_holds(&Memory::default()).await;
+    a_claim_replaces_only_what_was_found(&Memory::default()).await;
 }

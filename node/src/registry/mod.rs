@@ -13,31 +13,24 @@ mod active;
 #[cfg(test)]
 mod contract;
 mod directory;
-mod held;
 mod memory;
 mod nodes;
 
 use futures_util::future::BoxFuture;
 use isocast_claims::store::{Found, Reply, Request};
-use isocast_claims::{Incarnation, NodeId, Owner, Pair, record};
-use isocast_media::UnixMs;
+use isocast_claims::{NodeId, Pair};
 
 pub(crate) use active::Listed;
 pub(crate) use directory::{Directory, Scan};
-pub(crate) use held::Held;
 pub(crate) use memory::Memory;
 
 use crate::rooms::RoomId;
 
-/// The right to publish a room, until a higher epoch exists.
+/// The right to publish a room, until a higher pair is seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
     pub room: RoomId,
-    /// The id of the node that carries the publisher.
-    pub node: String,
-    /// Rises with every claim of the room; never less than the wall clock in milliseconds, so that
-    /// a registry that forgot everything still gives higher ones.
-    pub epoch: u64,
+    pub pair: Pair,
 }
 
 /// The registry could not be asked, or its answer is not known.
@@ -92,66 +85,6 @@ pub(crate) trait Registry: Send + Sync + std::fmt::Debug {
     /// Whether it answered when it was last asked.
     fn is_reachable(&self) -> bool;
 
-    /// Takes the room for `node`, whoever had it.
-    fn claim<'a>(&'a self, room: &'a RoomId, node: &'a str, now: UnixMs) -> Answer<'a, Claim> {
-        Box::pin(async move {
-            let mut found = self.read(room).await?;
-            loop {
-                let unix_ms = u64::try_from(now.0).unwrap_or(0);
-                let above = |pair: &Pair| pair.epoch.saturating_add(1);
-                let epoch = found.pair.as_ref().map_or(unix_ms, above).max(unix_ms);
-                let record = record::Record {
-                    pair: pair(node, epoch)?,
-                    started_at_ms: unix_ms,
-                    status: record::Status::Live,
-                    last_heartbeat_ms: 0,
-                    viewer_count: 0,
-                    key_fingerprint: "0".repeat(16),
-                    continuation: None,
-                };
-                match self.call(room, Request::claim(found.mark, record)).await? {
-                    Reply::Written => {
-                        return Ok(Claim {
-                            room: room.clone(),
-                            node: node.to_owned(),
-                            epoch,
-                        });
-                    }
-                    Reply::Conflict(other) | Reply::Found(other) => found = other,
-                }
-            }
-        })
-    }
-
-    /// Gives the claim back; nothing happens where a newer one exists.
-    fn release<'a>(&'a self, claim: &'a Claim) -> Answer<'a, ()> {
-        Box::pin(async move {
-            let found = self.read(&claim.room).await?;
-            let ours = pair(&claim.node, claim.epoch)?;
-            if let Some(Ok(record)) = found.record
-                && record.pair == ours
-            {
-                let release = Request::release(record, record::Status::Ended);
-                self.call(&claim.room, release).await?;
-            }
-            Ok(())
-        })
-    }
-
-    /// The present claim of a room.
-    fn get<'a>(&'a self, room: &'a RoomId) -> Answer<'a, Option<Claim>> {
-        Box::pin(async move {
-            let record = self.read(room).await?.record;
-            let live = record.and_then(Result::ok);
-            let live = live.filter(|record| record.status == record::Status::Live);
-            Ok(live.map(|record| Claim {
-                room: room.clone(),
-                node: record.pair.owner.node.to_string(),
-                epoch: record.pair.epoch,
-            }))
-        })
-    }
-
     /// What lies there.
     fn read<'a>(&'a self, room: &'a RoomId) -> Answer<'a, Found> {
         Box::pin(async move {
@@ -163,11 +96,15 @@ pub(crate) trait Registry: Send + Sync + std::fmt::Debug {
     }
 }
 
-fn pair(node: &str, epoch: u64) -> Result<Pair, Unavailable> {
-    let node = NodeId::parse(node).map_err(|error| Unavailable(error.into()))?;
-    let owner = Owner {
-        node,
-        incarnation: Incarnation(0),
-    };
-    Ok(Pair { epoch, owner })
+#[cfg(test)]
+impl Claim {
+    /// A claim of `node-1`.
+    pub(crate) fn of(room: RoomId, epoch: u64) -> Self {
+        let owner = isocast_claims::Owner {
+            node: NodeId::parse("node-1").unwrap(),
+            incarnation: isocast_claims::Incarnation(1),
+        };
+        let pair = Pair { epoch, owner };
+        Self { room, pair }
+    }
 }

@@ -137,11 +137,7 @@ impl World {
             TaskTracker::new(),
         );
         let hub = Hub::new(hub_limits(&Config::default()));
-        let claim = Claim {
-            room,
-            node: "n".into(),
-            epoch: 1,
-        };
+        let claim = Claim::of(room, 1);
         let (publisher, stream) = hub
             .publish(claim, Source::anyone(), Instant::now())
             .unwrap();

@@ -2,10 +2,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use isocast_claims::{Incarnation, NodeId, Owner};
 use tokio_util::task::TaskTracker;
 
 use super::opened::{KeySetAt, Secrets};
 use crate::app::App;
+use crate::clock::unix_now;
 use crate::config::Config;
 use crate::data::NodeFile;
 use crate::edge::Buckets;
@@ -15,6 +17,7 @@ use crate::issuer::{FetchedKeys, HttpSource, Issuer, Keys};
 use crate::load::Load;
 use crate::metrics::Metrics;
 use crate::outbound::{self, Dialler};
+use crate::ownership::{self, Alone, Ownership};
 use crate::packager::Packager;
 use crate::registry;
 use crate::restream::{self, Restreams};
@@ -75,12 +78,24 @@ pub(crate) fn assemble(parts: Parts, at: &NodeFile) -> Arc<App> {
         )),
     });
     let issuer = keys.map(|keys| Issuer::new(keys, &config.auth));
+    let hub = Arc::new(Hub::new(hub_limits(&config)));
     Arc::new(App {
         node_id: config.node.id.clone(),
         known_rooms: rooms::Cache::new(Arc::clone(&rooms)),
         rooms,
-        registry: Arc::new(registry::Memory::default()),
-        hub: Arc::new(Hub::new(hub_limits(&config))),
+        ownership: Ownership::new(ownership::Parts {
+            me: Owner {
+                node: NodeId::parse(&config.node.id).expect("a node id, as it was checked"),
+                incarnation: Incarnation(u64::try_from(unix_now().0).unwrap_or(0)),
+            },
+            settings: isocast_claims::Settings::default(),
+            registry: Arc::new(registry::Memory::default()),
+            peers: Arc::new(Alone),
+            hub: Arc::clone(&hub),
+            corrupt: metrics.registry_corrupt.clone(),
+            tasks: tasks.clone(),
+        }),
+        hub,
         bans: Bans::default(),
         packager: Packager::new(config.hls.clone(), tasks.clone()),
         thumbnails: Thumbnails::new(

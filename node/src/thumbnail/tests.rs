@@ -22,11 +22,7 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let hub = Hub::new(hub_limits(&config::Config::default()));
-        let claim = Claim {
-            room: RoomId::parse("a").unwrap(),
-            node: "node-1".into(),
-            epoch: 1,
-        };
+        let claim = Claim::of(RoomId::parse("a").unwrap(), 1);
         let (publisher, stream) = hub
             .publish(claim, Source::anyone(), Instant::now())
             .unwrap();
@@ -202,11 +198,7 @@ async fn without_video_or_where_it_is_switched_off_there_is_none() {
     let off = Thumbnails::new(settings, stage.tasks.clone(), stage.stop.clone());
     assert_eq!(off.of(&stage.stream, Level::Open).await, None);
 
-    let claim = Claim {
-        room: RoomId::parse("b").unwrap(),
-        node: "node-1".into(),
-        epoch: 1,
-    };
+    let claim = Claim::of(RoomId::parse("b").unwrap(), 1);
     let (_publisher, silent) = stage
         ._hub
         .publish(claim, Source::anyone(), Instant::now())

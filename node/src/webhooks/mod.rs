@@ -89,11 +89,11 @@ impl Webhooks {
     /// A publisher has begun; its end is told with what this returns.
     pub(crate) fn publishing(&self, claim: &Claim, key_fingerprint: Option<String>) -> Publishing {
         let key = key_fingerprint;
-        self.tell(&claim.room, claim.epoch, Happening::Publish { key });
+        self.tell(&claim.room, claim.pair.epoch, Happening::Publish { key });
         Publishing {
             webhooks: self.clone(),
             room: claim.room.clone(),
-            epoch: claim.epoch,
+            epoch: claim.pair.epoch,
             began: Instant::now(),
             reason: Reason::Error,
         }

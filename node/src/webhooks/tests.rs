@@ -194,11 +194,7 @@ async fn a_stopping_node_tries_once_more_and_ends() {
 #[tokio::test(start_paused = true)]
 async fn a_publisher_is_told_of_at_both_ends() {
     let mut place = Place::new([]);
-    let claim = Claim {
-        room: RoomId::parse("a").expect("an id"),
-        node: "n1".into(),
-        epoch: 7,
-    };
+    let claim = Claim::of(RoomId::parse("a").expect("an id"), 7);
     let publishing = place.webhooks.publishing(&claim, Some("ab".into()));
     let (_, body) = place.tries.recv().await.expect("told");
     assert_eq!(body["type"], "publish");

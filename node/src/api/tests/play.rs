@@ -181,7 +181,7 @@ async fn addresses_start_as_the_configuration_says_and_leave_out_what_is_off() {
 }
 
 /// Publishing, as an encoder with this key would.
-async fn publish(node: &Node, key: &str) -> Result<crate::hub::Publisher, &'static str> {
+async fn publish(node: &Node, key: &str) -> Result<crate::ingest::Admitted, &'static str> {
     let admitted = node.publish(key).await;
     admitted.map_err(|refusal| refusal.code())
 }

@@ -39,7 +39,7 @@ impl Connection {
         self.app.restreams.follow(&stream);
         let claim = publisher.claim().clone();
         let revoked = publisher.revocation();
-        tracing::info!(room = %claim.room, epoch = claim.epoch, peer = %self.peer, "publishing began");
+        tracing::info!(room = %claim.room, epoch = claim.pair.epoch, peer = %self.peer, "publishing began");
         let told = self.app.webhooks.publishing(&claim, fingerprint(key));
         let _session = self.app.stop.session();
         self.session.accept_publish(Instant::now());
@@ -47,7 +47,7 @@ impl Connection {
         drop(held);
         told.ended(self.reason(&end, &revoked));
         let reason = end.as_ref().err().map_or("unpublished", End::reason);
-        tracing::info!(room = %claim.room, epoch = claim.epoch, peer = %self.peer, reason, "publishing ended");
+        tracing::info!(room = %claim.room, epoch = claim.pair.epoch, peer = %self.peer, reason, "publishing ended");
         end
     }
 

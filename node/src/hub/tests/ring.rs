@@ -1,11 +1,15 @@
 use super::super::ring::Ring;
 use super::*;
 
+fn claim(epoch: u64) -> isocast_claims::Pair {
+    Claim::of(room("a"), epoch).pair
+}
+
 /// Pushes frames as room time has them; the times at which viewers can join.
 fn joins(ring: &mut Ring, frames: impl IntoIterator<Item = Frame>) -> Vec<i64> {
     let mut starts = Vec::new();
     for frame in frames {
-        ring.push(frame, 1, false);
+        ring.push(frame, claim(1), false);
         let newest = ring.newest_gop().map(|gop| gop.start().0);
         if newest.is_some() && newest != starts.last().copied() {
             starts.extend(newest);
@@ -65,11 +69,15 @@ fn bytes_are_bounded_whatever_the_frames_are() {
         ("no bytes at all", 0, 0, true),
     ] {
         let mut ring = Ring::new(MAX);
-        ring.push(key(0), 1, false);
+        ring.push(key(0), claim(1), false);
         for n in 1..5000 {
             let data = vec![0; len];
             let kind = Kind::Media { key: is_key };
-            ring.push(frame(Codec::Avc, kind, n * dts_step, &data), 1, false);
+            ring.push(
+                frame(Codec::Avc, kind, n * dts_step, &data),
+                claim(1),
+                false,
+            );
             assert!(ring.held_bytes() <= MAX as u64, "{name}");
             let kept = ring.next_sequence() - ring.first_sequence();
             assert!(kept <= MAX as u64 / 512, "{name}: {kept} frames kept");
@@ -82,7 +90,7 @@ fn a_frame_larger_than_the_ring_is_kept_alone() {
     let mut ring = Ring::new(1000);
     let kind = Kind::Media { key: true };
     for dts in [0, 40, 80] {
-        ring.push(frame(Codec::Avc, kind, dts, &[0; 5000]), 1, false);
+        ring.push(frame(Codec::Avc, kind, dts, &[0; 5000]), claim(1), false);
         assert_eq!(oldest_ms(&ring), dts);
         assert_eq!(ring.newest_gop().unwrap().start(), MediaMs(dts));
     }
@@ -125,14 +133,14 @@ fn beside_video_only_its_key_frames_can_be_joined() {
 #[test]
 fn video_begins_with_a_key_frame_and_so_after_each_new_publisher() {
     let mut ring = Ring::new(1 << 20);
-    assert!(!ring.push(delta(0), 1, false));
-    assert!(ring.push(audio(10), 1, false));
-    assert!(ring.push(key(40), 1, false));
-    assert!(ring.push(delta(80), 1, false));
+    assert!(!ring.push(delta(0), claim(1), false));
+    assert!(ring.push(audio(10), claim(1), false));
+    assert!(ring.push(key(40), claim(1), false));
+    assert!(ring.push(delta(80), claim(1), false));
     ring.restart();
-    assert!(!ring.push(delta(120), 2, false));
-    assert!(ring.push(key(160), 2, false));
-    assert!(ring.push(delta(200), 2, false));
+    assert!(!ring.push(delta(120), claim(2), false));
+    assert!(ring.push(key(160), claim(2), false));
+    assert!(ring.push(delta(200), claim(2), false));
 }
 
 #[test]
@@ -147,11 +155,11 @@ fn what_describes_the_stream_is_told_once_and_again_by_a_new_publisher() {
         (config(Codec::Aac, b"a"), false),
     ];
     for (row, (frame, expected)) in rows.into_iter().enumerate() {
-        assert_eq!(ring.push(frame, 1, false), expected, "row {row}");
+        assert_eq!(ring.push(frame, claim(1), false), expected, "row {row}");
     }
     ring.restart();
     assert_eq!(ring.headers().of(Tracks::All).count(), 0);
-    assert!(ring.push(config(Codec::Avc, b"a"), 2, false));
+    assert!(ring.push(config(Codec::Avc, b"a"), claim(2), false));
 }
 
 #[test]
@@ -169,7 +177,7 @@ fn a_cleared_ring_is_empty_and_its_sequences_go_on() {
     );
     assert!(ring.newest_gop().is_none());
     assert_eq!(ring.lag(0), (0, 0));
-    ring.push(key(80), 1, false);
+    ring.push(key(80), claim(1), false);
     assert_eq!((ring.first_sequence(), ring.next_sequence()), (3, 4));
     assert_eq!(ring.newest_gop().unwrap().first(), 3);
 }

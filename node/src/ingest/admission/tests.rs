@@ -1,24 +1,29 @@
 use std::future::Future;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{FutureExt, poll};
+use isocast_claims::Pair;
 use isocast_media::{Codec, Frame, Kind, MediaMs, UnixMs};
+use prometheus_client::metrics::counter::Counter;
 use tokio::time::advance;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::hub::{Limits, State};
+use crate::ownership::{self, Alone};
 use crate::registry::{self, Claim};
 use crate::rooms::failing::Failing;
 use crate::rooms::memory::Memory;
 use crate::rooms::{Change, NewRoom, Playback, RoomId, RoomLimits};
 
 struct Place {
-    registry: Arc<dyn Registry>,
+    ownership: Arc<Ownership>,
     rooms: Arc<Memory>,
     known_rooms: rooms::Cache,
     publish_keys: Keyring,
-    hub: Hub,
+    hub: Arc<Hub>,
     limits: config::Limits,
     bans: Bans,
     tasks: TaskTracker,
@@ -35,15 +40,26 @@ impl Place {
             streams_max: 2,
         };
         let rooms = Arc::new(Memory::new());
-        Self {
+        let (hub, tasks) = (Arc::new(Hub::new(limits)), TaskTracker::new());
+        let ownership = Ownership::new(ownership::Parts {
+            me: Claim::of(RoomId::parse("a").unwrap(), 1).pair.owner,
+            settings: isocast_claims::Settings::default(),
             registry: Arc::new(registry::Memory::default()),
+            peers: Arc::new(Alone),
+            hub: Arc::clone(&hub),
+            corrupt: Counter::default(),
+            tasks: tasks.clone(),
+        });
+        tokio::spawn(Arc::clone(&ownership).run(CancellationToken::new()));
+        Self {
+            ownership,
             known_rooms: rooms::Cache::new(rooms.clone()),
             rooms,
             publish_keys: Keyring::parse(&format!("k1 {}", "s".repeat(32))).unwrap(),
-            hub: Hub::new(limits),
+            hub,
             limits: config::Limits::default(),
             bans: Bans::default(),
-            tasks: TaskTracker::new(),
+            tasks,
         }
     }
 
@@ -60,25 +76,19 @@ impl Place {
 
     fn admission<'a>(&'a self, keep_place: &'a mut (dyn FnMut() -> bool + Send)) -> Admission<'a> {
         Admission {
-            node_id: "node-1",
             rooms: &*self.rooms,
             known_rooms: &self.known_rooms,
             publish_keys: &self.publish_keys,
-            registry: &self.registry,
+            ownership: &self.ownership,
             hub: &self.hub,
             limits: &self.limits,
             bans: &self.bans,
             address: [192, 0, 2, 1].into(),
             keep_place,
-            awaited: self.tasks.token(),
         }
     }
 
-    async fn admit(&self, key: &str) -> Result<Publisher, Refusal> {
-        Ok(self.hold(key).await?.publisher)
-    }
-
-    async fn hold(&self, key: &str) -> Result<Admitted, Refusal> {
+    async fn admit(&self, key: &str) -> Result<Admitted, Refusal> {
         admit(self.admission(&mut || true), key).await
     }
 
@@ -87,10 +97,23 @@ impl Place {
         self.tasks.wait().await;
     }
 
-    async fn claimed(&self, room: &RoomId) -> Option<Claim> {
-        self.registry.get(room).await.unwrap()
+    async fn claimed(&self, room: &RoomId) -> Option<Pair> {
+        self.ownership.publisher(room).await.unwrap()
     }
 }
+
+impl std::ops::Deref for Admitted {
+    type Target = Publisher;
+
+    fn deref(&self) -> &Publisher {
+        &self.publisher
+    }
+}
+
+/// After so long without a frame a publisher has lost its room to a newcomer.
+const SILENCE: Duration = Duration::from_secs(1);
+/// How late that may be noticed.
+const LATE: Duration = Duration::from_millis(50);
 
 fn send(publisher: &Publisher) {
     let frame = Frame {
@@ -119,10 +142,13 @@ async fn only_the_right_key_opens_a_room() {
             "{key}"
         );
     }
-    let admitted = place.hold(right.reveal()).await.unwrap();
+    let admitted = place.admit(right.reveal()).await.unwrap();
     let claim = admitted.publisher.claim();
-    assert_eq!(place.claimed(right.room()).await.as_ref(), Some(claim));
-    assert_eq!(claim.node, "node-1");
+    assert_eq!(
+        place.claimed(right.room()).await.as_ref(),
+        Some(&claim.pair)
+    );
+    assert_eq!(claim.pair.owner.node.as_str(), "node-1");
     drop(admitted);
     place.all_given_back().await;
     assert_eq!(place.claimed(right.room()).await, None);
@@ -132,12 +158,12 @@ async fn only_the_right_key_opens_a_room() {
 async fn who_has_lost_its_place_takes_no_room() {
     let place = Place::new();
     let key = place.room("a", OnConflict::Takeover).await;
-    let present = place.hold(key.reveal()).await.unwrap();
+    let present = place.admit(key.reveal()).await.unwrap();
     let refused = admit(place.admission(&mut || false), key.reveal()).await;
     assert_eq!(refused.err(), Some(Refusal::CrowdedOut));
     assert!(!present.publisher.revocation().has_come());
     let claim = place.claimed(key.room()).await;
-    assert_eq!(claim.as_ref(), Some(present.publisher.claim()));
+    assert_eq!(claim.as_ref(), Some(&present.publisher.claim().pair));
 }
 
 /// Sends this publisher away and all who come with such a key, for a while.
@@ -152,7 +178,7 @@ fn kick(place: &Place, stream: &Stream, length: Duration) {
 async fn a_banned_key_is_refused_until_its_time_is_over() {
     let place = Place::new();
     let key = place.room("a", OnConflict::Refuse).await;
-    let admitted = place.hold(key.reveal()).await.unwrap();
+    let admitted = place.admit(key.reveal()).await.unwrap();
     kick(&place, &admitted.stream, 10 * SILENCE);
     let refused = place.admit(key.reveal()).await.err();
     assert_eq!(refused, Some(Refusal::Banned { left_s: 11 }));
@@ -176,7 +202,7 @@ async fn who_is_sent_away_with_a_minted_key_does_not_come_back_with_the_next() {
         };
         says.mint(&place.publish_keys, own.room())
     };
-    let admitted = place.hold(mint(&own).reveal()).await.unwrap();
+    let admitted = place.admit(mint(&own).reveal()).await.unwrap();
     kick(&place, &admitted.stream, 10 * SILENCE);
     let admit = async |key: &PublishKey| place.admit(key.reveal()).await.err();
     let refused = admit(&mint(&own)).await;
@@ -186,7 +212,7 @@ async fn who_is_sent_away_with_a_minted_key_does_not_come_back_with_the_next() {
     advance(10 * SILENCE).await;
     assert_eq!(admit(&mint(&own)).await, None);
 
-    let admitted = place.hold(own.reveal()).await.unwrap();
+    let admitted = place.admit(own.reveal()).await.unwrap();
     kick(&place, &admitted.stream, 10 * SILENCE);
     assert!(matches!(admit(&own).await, Some(Refusal::Banned { .. })));
     assert_eq!(
@@ -207,7 +233,7 @@ async fn who_is_sent_away_with_a_minted_key_stays_away_while_others_get_keys_und
         };
         says.mint(&place.publish_keys, own.room())
     };
-    let admitted = place.hold(mint(1).reveal()).await.unwrap();
+    let admitted = place.admit(mint(1).reveal()).await.unwrap();
     kick(&place, &admitted.stream, 10 * SILENCE);
     let until = Some(UnixMs(unix_now().0 + 1_000_000));
     place.rooms.rotate_key(own.room(), until).await.unwrap();
@@ -335,7 +361,7 @@ async fn where_newcomers_win_they_win_at_once() {
     let new = place.admit(key.reveal()).await.unwrap();
     assert_eq!(started.elapsed(), Duration::ZERO);
     assert!(old.revocation().has_come() && !new.revocation().has_come());
-    assert!(new.claim().epoch > old.claim().epoch);
+    assert!(new.claim().pair.epoch > old.claim().pair.epoch);
 }
 
 /// A live room, and a newcomer that has begun to wait for it.
@@ -343,8 +369,8 @@ async fn contest<'a>(
     place: &'a Place,
     key: &'a PublishKey,
 ) -> (
-    Publisher,
-    std::pin::Pin<Box<dyn Future<Output = Result<Publisher, Refusal>> + 'a>>,
+    Admitted,
+    std::pin::Pin<Box<dyn Future<Output = Result<Admitted, Refusal>> + 'a>>,
 ) {
     let present = place.admit(key.reveal()).await.unwrap();
     send(&present);
@@ -390,7 +416,7 @@ async fn a_publisher_that_is_silent_for_a_second_loses_it() {
     let (present, newcomer) = contest(&place, &key).await;
     let started = Instant::now();
     let new = newcomer.await.unwrap();
-    assert_eq!(started.elapsed(), SILENCE);
+    assert!((SILENCE..SILENCE + LATE).contains(&started.elapsed()));
     assert!(present.revocation().has_come());
 
     // And at once where the silence has lasted already.
@@ -432,15 +458,18 @@ async fn who_is_sent_away_meanwhile_is_not_let_in_by_a_second_connection() {
     let (_present, newcomer) = contest(&place, &key).await;
     let stream = place.hub.stream(key.room()).unwrap();
     kick(&place, &stream, 10 * SILENCE);
-    let refused = Some(Refusal::Banned { left_s: 11 });
-    assert_eq!(newcomer.await.err(), refused);
+    let refused = newcomer.await.err();
+    assert!(
+        matches!(refused, Some(Refusal::Banned { .. })),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_is_banned_while_the_room_is_claimed_does_not_keep_it() {
     let place = Place::new();
     let key = place.room("a", OnConflict::Takeover).await;
-    let present = place.hold(key.reveal()).await.unwrap();
+    let present = place.admit(key.reveal()).await.unwrap();
     let mut sent_away = || {
         kick(&place, &present.stream, 10 * SILENCE);
         true
