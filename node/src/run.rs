@@ -58,7 +58,7 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
     let parts = Parts {
         config,
         secrets,
-        rooms: store.clone(),
+        rooms: Arc::clone(&store.rooms),
         metrics,
         dialler,
     };
@@ -70,9 +70,12 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
         tracing::info!(%rtmps, %https, "TLS is on");
     }
     begin(&app, listeners, certificate);
+    if let Some(keeper) = store.keeper {
+        app.tasks.spawn(keeper.run(app.stop.listeners_closing()));
+    }
     let patience = signals.heard(&app.config).await;
     drain(&app, patience).await;
-    store.close().await;
+    store.rooms.close().await;
     tracing::info!("ended");
     Ok(())
 }

@@ -10,6 +10,7 @@ use super::{Console, Failure};
 use crate::config::{self, Auth, Config, HttpUrl, Loaded, Sources, one_line};
 use crate::data::{self, KeyringFile, TokenFile};
 use crate::outbound::{Rules, Trust};
+use crate::rooms::Source;
 use crate::tls::Certificate;
 
 #[derive(Clone, Copy, Debug, Subcommand)]
@@ -98,12 +99,14 @@ fn unusable_files(config: &Config) -> Vec<String> {
     let token: Read = |path| TokenFile::configured(path).read_existing().map(drop);
     let tokens: Read = |path| TokenFile::configured(path).read_lines().map(drop);
     let key_set: Read = |path| data::read_key_set(path).map(drop);
+    let secret: Read = |path| data::read_secret(path).map(drop);
     let files = [
         ("api.token_file", &config.api.token_file, token),
         ("admin.token_file", &config.admin.token_file, token),
         ("play.secret_file", &config.play.secret_file, keyring),
         ("publish.secret_file", &config.publish.secret_file, keyring),
         ("webhooks.secret_file", &config.webhooks.secret_file, tokens),
+        ("rooms.secret_file", &config.rooms.secret_file, secret),
         ("auth.jwks_file", &config.auth.jwks_file, key_set),
     ];
     let configured = files
@@ -115,7 +118,10 @@ fn unusable_files(config: &Config) -> Vec<String> {
     });
     let authorities = Trust::new(&config.network.ca_file).err();
     let authorities = authorities.map(|error| format!("network.ca_file: {error:#}"));
-    unusable.chain(authorities).collect()
+    let database = config.postgres.is_on();
+    let database = database.then(|| Source::new(&config.postgres).err());
+    let database = database.flatten().map(|error| error.to_string());
+    unusable.chain(authorities).chain(database).collect()
 }
 
 /// URLs that this configuration itself does not let the node call. A name may lead to a listed

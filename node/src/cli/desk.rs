@@ -1,5 +1,6 @@
 //! Where room commands are dealt with: by the running node, or on the store when none runs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -10,8 +11,9 @@ use super::client::Client;
 use crate::api::restreams::{PutRestreams, Restream};
 use crate::api::wire::{ChangeRoom, CreateRoom, CreatedRoom, Kick, PlayUrls, Room, Stats};
 use crate::clock::unix_now;
+use crate::config::Config;
 use crate::data::{Folder, Lock, TokenFile};
-use crate::rooms::{KeyHasher, LIST_MAX, PublishKey, RoomId, Rooms, Sqlite};
+use crate::rooms::{LIST_MAX, PublishKey, RoomId, Rooms, Store};
 
 /// How long another process may hold the folder without saying where it listens: a node that
 /// starts, or another room command, is done well before.
@@ -23,20 +25,24 @@ const NOTHING_IS_LIVE: &str = "so nothing is live";
 #[derive(Debug)]
 pub(super) enum Desk {
     /// No node runs: the store itself, and the lock that keeps one from starting.
-    Store { rooms: Sqlite, _lock: Lock },
+    Store { rooms: Arc<dyn Rooms>, _lock: Lock },
     /// The API of the running node.
     Node(Client),
 }
 
 impl Desk {
-    pub(super) async fn open(folder: &Folder, token: &TokenFile) -> anyhow::Result<Self> {
+    pub(super) async fn open(
+        config: &Config,
+        folder: &Folder,
+        token: &TokenFile,
+    ) -> anyhow::Result<Self> {
         let give_up = Instant::now() + PATIENCE;
         loop {
             if let Some(lock) = folder.lock()? {
-                let hasher = KeyHasher::new(lock.secret()?);
-                let path = folder.rooms_file();
-                let rooms = Sqlite::open(&path, hasher).await;
-                let rooms = rooms.with_context(|| path.display().to_string())?;
+                let Store { rooms, trouble, .. } = Store::open(config, &lock).await?;
+                if let Some(trouble) = trouble {
+                    bail!(trouble);
+                }
                 return Ok(Self::Store { rooms, _lock: lock });
             }
             if let Some(node) = folder.node()? {

@@ -8,6 +8,7 @@ mod client;
 mod configuration;
 mod desk;
 mod limits;
+mod migrate;
 mod output;
 mod restream;
 mod room;
@@ -65,6 +66,12 @@ enum Command {
     Room {
         #[command(subcommand)]
         command: room::Command,
+    },
+    /// Bring the PostgreSQL database's tables to what this release needs; nodes wait for that
+    Migrate {
+        /// Only tell how far they are; exits with 1 where they do not serve this release
+        #[arg(long)]
+        check: bool,
     },
     /// Print a script that completes this command line in a shell
     Completions { shell: Shell },
@@ -202,6 +209,9 @@ fn obey(
             Ok(run_node(loaded)?)
         }
         Command::Room { command } => room::run(command, &config::load(&sources)?.config, console),
+        Command::Migrate { check } => {
+            migrate::run(check, &config::load(&sources)?.config.postgres, console)
+        }
         Command::Completions { shell } => completions(shell, console),
         Command::Config { command } => configuration::run(&command, &sources, console),
     }

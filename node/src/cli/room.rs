@@ -168,7 +168,7 @@ async fn obey(command: Command, config: &Config, console: &mut Console<'_>) -> a
             path.display()
         )?;
     }
-    let desk = Desk::open(&folder, &token).await?;
+    let desk = Desk::open(config, &folder, &token).await?;
     let mut clerk = Clerk {
         desk: &desk,
         folder: &folder,

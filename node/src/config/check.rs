@@ -148,7 +148,13 @@ pub(super) fn allowed(kind: &Kind) -> String {
 
 /// What only several keys together can get wrong. The one that was set is blamed.
 pub(super) fn together(config: &Config, origins: &BTreeMap<String, Place>) -> Result<(), Mistakes> {
-    let conflicts = [drain(config), proxies(config), tls(config), auth(config)];
+    let conflicts = [
+        drain(config),
+        proxies(config),
+        tls(config),
+        auth(config),
+        postgres(config),
+    ];
     let conflicts = conflicts.into_iter().flatten().chain(ports(config));
     Mistakes::or_all(conflicts.map(|conflict| Err::<(), _>(conflict.blamed(origins)))).map(drop)
 }
@@ -218,6 +224,15 @@ fn auth(config: &Config) -> Option<Conflict> {
     Some(Conflict {
         keys: [key, missing],
         message: format!("{key} needs {missing}: what tokens must have to count"),
+    })
+}
+
+/// A secret of its own data folder is one that no other node has.
+fn postgres(config: &Config) -> Option<Conflict> {
+    let alone = config.postgres.is_on() && config.rooms.secret_file.as_os_str().is_empty();
+    alone.then(|| Conflict {
+        keys: ["postgres.url_file", "rooms.secret_file"],
+        message: "postgres.url_file needs rooms.secret_file: a file with the secret that all nodes on the database share".to_owned(),
     })
 }
 

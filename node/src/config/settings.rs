@@ -35,6 +35,8 @@ pub(crate) struct Config {
     pub public: Public,
     pub play: Play,
     pub publish: Publish,
+    pub rooms: Rooms,
+    pub postgres: Postgres,
     pub rtmp: Rtmp,
     pub http: Http,
     pub hub: Hub,
@@ -64,6 +66,8 @@ impl Default for Config {
             public: Public::default(),
             play: Play::default(),
             publish: Publish::default(),
+            rooms: Rooms::default(),
+            postgres: Postgres::default(),
             rtmp: Rtmp::default(),
             http: Http::default(),
             hub: Hub::default(),
@@ -379,6 +383,44 @@ impl Default for Publish {
         Self {
             secret_file: PathBuf::new(),
             key_max_s: 86_400,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Rooms {
+    /// File with the secret that rooms' keys are hashed and the keys of restreams sealed under: 64 hexadecimal digits, the same on all nodes that share rooms, and never another. Empty: `secret` in the data folder, made by the first start.
+    #[schemars(extend("format" = "file"))]
+    pub secret_file: PathBuf,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Postgres {
+    /// File with the URL of the PostgreSQL database that keeps the rooms, `postgres://USER:PASSWORD@HOST:5432/DATABASE?sslmode=…`, read again for each new connection of the node's watch over it; needs `rooms.secret_file`. Empty: rooms are in the data folder.
+    #[schemars(extend("format" = "file"))]
+    pub url_file: PathBuf,
+    /// PEM file with authorities that are trusted beside the public ones to say who the database is; with it `sslmode` is `verify-full`. Empty: none, and `sslmode` is as the URL says, or `prefer`.
+    #[schemars(extend("format" = "file"))]
+    pub ca_file: PathBuf,
+    /// Connections to the database at once, and one more that watches over it.
+    #[schemars(range(min = 1, max = 1000))]
+    pub connections_max: u32,
+}
+
+impl Postgres {
+    pub(crate) fn is_on(&self) -> bool {
+        !self.url_file.as_os_str().is_empty()
+    }
+}
+
+impl Default for Postgres {
+    fn default() -> Self {
+        Self {
+            url_file: PathBuf::new(),
+            ca_file: PathBuf::new(),
+            connections_max: 10,
         }
     }
 }

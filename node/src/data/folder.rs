@@ -84,7 +84,7 @@ impl Folder {
     }
 
     /// The file that is configured, else ours.
-    fn place(&self, name: &str, configured: &Path) -> (PathBuf, bool) {
+    pub(super) fn place(&self, name: &str, configured: &Path) -> (PathBuf, bool) {
         match configured.as_os_str().is_empty() {
             true => (self.file(name), true),
             false => (configured.to_owned(), false),
@@ -193,7 +193,7 @@ mod tests {
         let token = lock.token(&api).expect("made");
         let other = lock.token(&admin).expect("made");
         assert_ne!(token.reveal(), other.reveal());
-        let secret = lock.secret().expect("made");
+        let secret = lock.secret(Path::new("")).expect("made");
         let key = folder
             .keep_key(&RoomId::parse("demo").expect("an id"), "room_demo_key_x")
             .expect("kept");
@@ -217,7 +217,10 @@ mod tests {
         drop(lock);
         let lock = folder.lock().expect("readable").expect("free again");
         assert_eq!(lock.token(&api).expect("kept").reveal(), token.reveal());
-        assert_eq!(lock.secret().expect("kept").reveal(), secret.reveal());
+        assert_eq!(
+            lock.secret(Path::new("")).expect("kept").reveal(),
+            secret.reveal()
+        );
         let read = api.read().expect("readable").expect("there");
         assert_eq!(read.reveal(), token.reveal());
     }
@@ -229,7 +232,7 @@ mod tests {
         let lock = folder.lock().expect("readable").expect("free");
         let [api, _] = tokens(&folder);
         lock.token(&api).expect("made");
-        lock.secret().expect("made");
+        lock.secret(Path::new("")).expect("made");
         assert_eq!(folder.exposed(&[api.path()]), Vec::<PathBuf>::new());
         let secret = scratch.path().join("secret");
         for (mode, told) in [(0o644, true), (0o604, true), (0o640, false), (0o600, false)] {
@@ -277,7 +280,7 @@ mod tests {
         let [api, admin] = tokens(&folder);
         lock.token(&api).expect("made");
         lock.token(&admin).expect("made");
-        lock.secret().expect("made");
+        lock.secret(Path::new("")).expect("made");
         let whole = std::fs::metadata(&path).expect("it exists").mode() & 0o7777;
         assert_eq!(whole, 0o2775);
         for name in ["lock", "api-token", "admin-token", "secret"] {
@@ -295,7 +298,9 @@ mod tests {
         let folder = Folder::open(scratch.path()).expect("there");
         let lock = folder.lock().expect("readable").expect("free");
         std::fs::write(folder.rooms_file(), "rooms").expect("ours");
-        let error = lock.secret().expect_err("the rooms' keys need the old one");
+        let error = lock
+            .secret(Path::new(""))
+            .expect_err("the rooms' keys need the old one");
         assert!(error.to_string().contains("secret: is missing"), "{error}");
         assert!(!scratch.path().join("secret").exists());
     }
@@ -316,7 +321,7 @@ mod tests {
             let lock = folder.lock().expect("readable").expect("free");
             scratch.write(name, content.as_bytes());
             let error = match name {
-                "secret" => lock.secret().map(drop),
+                "secret" => lock.secret(Path::new("")).map(drop),
                 _ => lock.token(&tokens(&folder)[0]).map(drop),
             };
             let line = error.expect_err(content).to_string();

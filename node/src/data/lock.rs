@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -107,9 +108,13 @@ impl Lock {
         file.read_lines()
     }
 
-    /// The secret under which publish keys are hashed; the first call on a folder makes it.
-    pub(crate) fn secret(&self) -> Result<Secret<[u8; 32]>, Error> {
-        let path = self.folder.file(SECRET);
+    /// The secret under which publish keys are hashed, in the file that is configured, which is for
+    /// somebody else to make; without one in the folder, where the first call makes it.
+    pub(crate) fn secret(&self, configured: &Path) -> Result<Secret<[u8; 32]>, Error> {
+        let (path, is_ours) = self.folder.place(SECRET, configured);
+        if !is_ours {
+            return read_secret(&path);
+        }
         if let Some(text) = private::read(&path)? {
             let what = "does not hold 64 hexadecimal digits; put the backup back: without it no publish key works";
             let bytes = from_hex(text.reveal().trim()).ok_or(Error::Content { path, what })?;
@@ -123,6 +128,18 @@ impl Lock {
         private::write(&path, &format!("{}\n", to_hex(&bytes)))?;
         Ok(Secret::new(bytes))
     }
+}
+
+/// A secret of 64 hexadecimal digits that somebody else has put there.
+pub(crate) fn read_secret(path: &Path) -> Result<Secret<[u8; 32]>, Error> {
+    let wrong = |what| Error::Content {
+        path: path.to_owned(),
+        what,
+    };
+    let text = private::read(path)?.ok_or_else(|| wrong("is missing"))?;
+    let bytes = from_hex(text.reveal().trim());
+    let bytes = bytes.ok_or_else(|| wrong("does not hold 64 hexadecimal digits"))?;
+    Ok(Secret::new(bytes))
 }
 
 impl Drop for Lock {
@@ -209,6 +226,22 @@ mod tests {
         assert!(folder.node().is_err());
         let _lock = folder.lock().expect("readable").expect("free");
         assert_eq!(folder.node().expect("readable"), None);
+    }
+
+    #[test]
+    fn a_secret_from_elsewhere_is_read_and_never_made() {
+        let scratch = Scratch::new();
+        let folder = Folder::open(&scratch.path().join("data")).expect("made");
+        let lock = folder.lock().expect("readable").expect("free");
+        let path = scratch.path().join("mounted");
+        let line = |lock: &Lock| lock.secret(&path).expect_err("of no use").to_string();
+        assert_eq!(line(&lock), format!("{}: is missing", path.display()));
+        scratch.write("mounted", b"00ff");
+        assert!(line(&lock).ends_with("64 hexadecimal digits"));
+        scratch.write("mounted", format!(" {}\n", "0f".repeat(32)).as_bytes());
+        let secret = lock.secret(&path).expect("readable");
+        assert_eq!(secret.reveal(), &[0x0f; 32]);
+        assert!(!scratch.path().join("data/secret").exists());
     }
 
     #[test]

@@ -8,9 +8,9 @@
 //! | `play-secret` | the keyring that signs addresses for viewers, made by the first start; unused where `play.secret_file` names another |
 //! | `publish-secret` | the same for minted publish keys and `publish.secret_file` |
 //! | `webhook-secret` | what webhooks are signed with; unused where `webhooks.secret_file` names another |
-//! | `secret` | 32 bytes in hex, under which publish keys are hashed |
+//! | `secret` | 32 bytes in hex, under which publish keys are hashed; unused where `rooms.secret_file` names another |
 //! | `node.json` | the running node's process and addresses |
-//! | `rooms.sqlite` | the rooms |
+//! | `rooms.sqlite` | the rooms; unused where `postgres.url_file` is set |
 //! | `keys/<id>` | publish keys that were not shown on a terminal |
 //!
 //! Who holds the [`Lock`] may write; everyone else only reads.
@@ -33,7 +33,7 @@ pub(crate) use file::read as read_file;
 pub(crate) use folder::Folder;
 pub(crate) use isocast_admin::{Secret, random};
 pub(crate) use keyring::KeyringFile;
-pub(crate) use lock::{Lock, NodeFile};
+pub(crate) use lock::{Lock, NodeFile, read_secret};
 pub(crate) use reading::Reading;
 pub(crate) use reread::Reread;
 pub(crate) use token::{Token, TokenFile};

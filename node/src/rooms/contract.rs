@@ -3,6 +3,7 @@
 use isocast_media::UnixMs;
 
 use super::memory::Memory;
+use super::postgres::tests::{migrated, opened, role};
 use super::{
     Change, Error, KeyHasher, LIST_MAX, NewRoom, OnConflict, Playback, PublishKey, Put, Room,
     RoomId, RoomLimits, Rooms, Sqlite, Target,
@@ -47,6 +48,21 @@ contract!(sqlite, async {
     let hasher = KeyHasher::new(Secret::new([3; 32]));
     let store = Sqlite::open(&scratch.path().join("rooms.sqlite"), hasher).await;
     (store.expect("opens"), scratch)
+});
+
+contract!(postgres, async {
+    let server = isocast_harness::Postgres::shared();
+    let database = server.database();
+    migrated(&server, &database).await;
+    (opened(&server.url(&database), None).await, server)
+});
+contract!(postgres_by_tls, async {
+    let server = isocast_harness::Postgres::shared();
+    let database = server.database();
+    migrated(&server, &database).await;
+    let url = role(&server, &database);
+    let certificate = server.certificate.pem();
+    (opened(&url, Some(&certificate)).await, server)
 });
 
 async fn a_room_is_what_was_asked_for(store: &dyn Rooms) {

@@ -1,12 +1,15 @@
 //! Rooms and who may publish into them.
 //!
-//! [`Rooms`] is what the rest of the node sees. [`Sqlite`] keeps rooms on disk; tests also have a
-//! twin in memory and one that always fails. One contract suite runs on all that keep rooms.
+//! [`Rooms`] is what the rest of the node sees. [`Sqlite`] keeps rooms on disk, [`postgres`] where several
+//! nodes share them; tests also have a twin in memory and one that always fails. One contract suite runs on all that keep rooms.
 
 mod cache;
 mod key;
+mod postgres;
 mod seal;
+mod sql;
 mod sqlite;
+mod store;
 mod target;
 
 #[cfg(test)]
@@ -26,7 +29,9 @@ pub(crate) use isocast_admin::{
     CodecName, OnConflict, Playback, PublishKey, RoomId, RoomLimits, RoomLimitsChange,
 };
 pub(crate) use key::KeyHasher;
+pub(crate) use postgres::{Schema, Source, migrate};
 pub(crate) use sqlite::Sqlite;
+pub(crate) use store::Store;
 pub(crate) use target::{PushUrl, Target, TargetName, stream_key};
 
 /// One room as the store knows it.
@@ -198,4 +203,9 @@ pub(crate) trait Rooms: Send + Sync + std::fmt::Debug {
 
     /// Which store this is: a random word that stays, and that a store made anew does not have.
     fn store_id(&self) -> Answer<'_, String>;
+
+    /// Ends what it has open; after that it answers no more.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }

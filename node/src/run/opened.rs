@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -6,7 +5,7 @@ use isocast_access::{KeySet, Keyring};
 
 use crate::config::{Config, HttpUrl};
 use crate::data::{self, Folder, KeyringFile, Lock, Reread, Token, TokenFile};
-use crate::rooms::{KeyHasher, Sqlite};
+use crate::rooms::Store;
 use crate::webhooks;
 
 /// A room command holds the data folder for a moment; another node holds it for long.
@@ -15,7 +14,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(2);
 /// What a node keeps between its lives, and the secrets that it is given, wherever they are.
 pub(super) struct Opened {
     pub lock: Lock,
-    pub store: Arc<Sqlite>,
+    pub store: Store,
     pub secrets: Secrets,
 }
 
@@ -45,13 +44,10 @@ impl Opened {
             );
         };
         let secrets = Secrets::read(config, &lock)?;
-        let hasher = KeyHasher::new(lock.secret()?);
-        let path = folder.rooms_file();
-        let store = Sqlite::open(&path, hasher).await;
-        let store = store.with_context(|| path.display().to_string())?;
+        let store = Store::open(config, &lock).await?;
         Ok(Self {
             lock,
-            store: Arc::new(store),
+            store,
             secrets,
         })
     }
@@ -68,6 +64,7 @@ impl Secrets {
             .then(|| folder.webhook_secret(&config.webhooks.secret_file));
         let mut paths = vec![api.path(), admin.path(), play.path(), publish.path()];
         paths.push(&config.tls.key_file);
+        paths.extend([&*config.rooms.secret_file, &*config.postgres.url_file]);
         paths.extend(webhooks.as_ref().map(TokenFile::path));
         for path in folder.exposed(&paths) {
             tracing::warn!(path = %path.display(), "others on this machine can read this secret; make it mode 0600");

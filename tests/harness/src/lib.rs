@@ -3,6 +3,7 @@
 //! - [`Node`] runs the release binary on free ports with a data folder of its own;
 //! - [`Ffmpeg`] publishes and records, in two versions; [`Peer`] speaks RTMP by itself;
 //! - [`Receiver`] is called by nodes and has good and bad manners;
+//! - [`Postgres`] is a server with databases of the test's own;
 //! - [`Crowd`] comes in great number and does nothing;
 //! - [`http`] asks and reads answers as they are;
 //! - [`hashes`] says whether what came back is what was sent.
@@ -22,6 +23,7 @@ mod crowd;
 mod ffmpeg;
 mod nginx;
 mod node;
+mod postgres;
 mod process;
 mod receiver;
 mod rtmp;
@@ -34,6 +36,7 @@ pub use crowd::Crowd;
 pub use ffmpeg::Ffmpeg;
 pub use nginx::Nginx;
 pub use node::{Node, NodeOptions, Room, Secure};
+pub use postgres::Postgres;
 pub use process::{Output, Process, Signal, run};
 pub use receiver::{Manner, Receiver, Request};
 pub use rtmp::{Peer, Reply};
