@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use isocast_claims::store::Request;
+use isocast_claims::record::Status;
+use isocast_claims::store::{Reply, Request};
 use isocast_claims::{self as claims, Action, NodeId, Pair, Session, Ticket};
 
-use super::{Known, Ownership};
+use super::{Known, Ownership, listing};
 use crate::error::Refusal;
 use crate::rooms::RoomId;
 
@@ -23,7 +24,10 @@ impl Ownership {
                     pair,
                 } => self.ask(id, ticket, peers, pair),
                 Action::Announce(pair) => self.announce(id, pair),
-                Action::Won { session, pair, .. } => Self::tell(known, session, Ok(pair)),
+                Action::Won { session, pair, .. } => {
+                    self.list(id);
+                    Self::tell(known, session, Ok(pair));
+                }
                 Action::Refused { session, why } => Self::tell(known, session, Err(refusal(why))),
                 Action::Closed { session, by } => self.close(id, known, session, &by),
                 Action::Corrupt(corrupt) => {
@@ -37,8 +41,21 @@ impl Ownership {
     fn call_registry(self: &Arc<Self>, id: &RoomId, ticket: Ticket, request: Request) {
         let (ownership, id) = (Arc::clone(self), id.clone());
         self.parts.tasks.spawn(async move {
+            let ends =
+                matches!(&request, Request::Put { record, .. } if record.status == Status::Ended);
             let reply = ownership.call(&id, request).await;
+            let has_ended = ends && reply == Some(Reply::Written);
             ownership.change(&id, |known, now| known.room.replied(ticket, reply, now));
+            if has_ended {
+                listing::take_off(&*ownership.parts.registry, id).await;
+            }
+        });
+    }
+
+    fn list(&self, id: &RoomId) {
+        let (registry, id) = (Arc::clone(&self.parts.registry), id.clone());
+        self.parts.tasks.spawn(async move {
+            listing::put_on(&*registry, &[id]).await;
         });
     }
 

@@ -5,6 +5,7 @@
 
 mod acts;
 mod held;
+mod listing;
 mod peers;
 #[cfg(test)]
 mod tests;
@@ -148,6 +149,16 @@ impl Ownership {
         inner.rooms.get(room)?.room.owns().cloned()
     }
 
+    /// The rooms that this node owns.
+    fn owned(&self) -> Vec<RoomId> {
+        let inner = self.inner.lock();
+        let owned = inner
+            .rooms
+            .iter()
+            .filter(|(_, known)| known.room.owns().is_some());
+        owned.map(|(id, _)| id.clone()).collect()
+    }
+
     /// Answers a peer that wants a room under `pair`.
     #[cfg_attr(
         not(test),
@@ -168,6 +179,9 @@ impl Ownership {
 
     /// Does what is due, until `stop`.
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
+        self.parts
+            .tasks
+            .spawn(listing::keep(Arc::clone(&self), stop.clone()));
         loop {
             let due_ms = self.inner.lock().due_ms;
             let left = due_ms.map_or(TICK_MAX, |due_ms| {

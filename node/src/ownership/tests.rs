@@ -334,7 +334,11 @@ async fn a_strict_node_takes_nobody_without_its_registry() {
 async fn the_end_of_a_broadcast_is_written_after_the_hold() {
     let (nodes, registry) = (Nodes::default(), Arc::new(Memory::default()));
     let node = Node::start(&nodes, registry.clone(), Settings::default());
-    drop(node.publish().await.unwrap());
+    let published = node.publish().await.unwrap();
+    let listed = async || registry.listed().await.unwrap().rooms;
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(listed().await, [room()]);
+    drop(published);
     let status = async || {
         let reply = registry.call(&room(), Request::Read).await.unwrap();
         let Reply::Found(found) = reply else {
@@ -344,8 +348,49 @@ async fn the_end_of_a_broadcast_is_written_after_the_hold() {
     };
     sleep(Duration::from_secs(2)).await;
     assert_eq!(status().await, Status::Interrupted);
+    assert_eq!(listed().await, [room()]);
     node.hub
         .tick(Instant::now().into_std() + Duration::from_secs(15));
     sleep(Duration::from_secs(2)).await;
     assert_eq!(status().await, Status::Ended);
+    assert_eq!(listed().await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_was_lost_is_written_again() {
+    let (nodes, registry) = (Nodes::default(), Arc::new(Memory::default()));
+    let node = Node::start(&nodes, registry.clone(), Settings::default());
+    let _published = node.publish().await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    registry.deactivate(&[room()]).await.unwrap();
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(registry.listed().await.unwrap().rooms, [room()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_life_has_left_is_given_back() {
+    let (nodes, registry) = (Nodes::default(), Arc::new(Memory::default()));
+    let before = Node::start(&nodes, registry.clone(), Settings::default());
+    let _published = before.publish().await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+
+    let after = Owner {
+        node: NodeId::parse("node-0").unwrap(),
+        incarnation: Incarnation(2),
+    };
+    let parts = Parts {
+        me: after.clone(),
+        settings: Settings::default(),
+        registry: registry.clone(),
+        peers: Arc::new(Alone),
+        hub: Arc::clone(&before.hub),
+        corrupt: Counter::default(),
+        tasks: before.tasks.clone(),
+    };
+    // Its last word is a renewal: nothing of it runs any more.
+    before.stop.cancel();
+    tokio::spawn(Ownership::new(parts).run(CancellationToken::new()));
+    sleep(Duration::from_secs(1)).await;
+    let found = registry.read(&room()).await.unwrap();
+    assert_eq!(found.record.unwrap().unwrap().status, Status::Interrupted);
 }

@@ -27,6 +27,7 @@ struct Place {
     limits: config::Limits,
     bans: Bans,
     tasks: TaskTracker,
+    stop: CancellationToken,
 }
 
 impl Place {
@@ -50,7 +51,8 @@ impl Place {
             corrupt: Counter::default(),
             tasks: tasks.clone(),
         });
-        tokio::spawn(Arc::clone(&ownership).run(CancellationToken::new()));
+        let stop = CancellationToken::new();
+        tasks.spawn(Arc::clone(&ownership).run(stop.clone()));
         Self {
             ownership,
             known_rooms: rooms::Cache::new(rooms.clone()),
@@ -60,6 +62,7 @@ impl Place {
             limits: config::Limits::default(),
             bans: Bans::default(),
             tasks,
+            stop,
         }
     }
 
@@ -93,6 +96,7 @@ impl Place {
     }
 
     async fn all_given_back(&self) {
+        self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
     }
