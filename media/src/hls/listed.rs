@@ -1,3 +1,5 @@
+use super::SegmentName;
+
 /// The longest playlist that is read. A window of 180 segments, the most that is configurable, is 15 KiB.
 pub const PLAYLIST_BYTES_MAX: usize = 64 << 10;
 
@@ -9,8 +11,8 @@ const SEGMENTS_MAX: usize = 512;
 pub struct Listed {
     /// The number of the first segment (RFC 8216 §4.3.3.2).
     pub first_msn: u64,
-    /// The segments' names beside the playlist, `<claim>/<msn>.ts`, numbered one by one.
-    pub names: Vec<String>,
+    /// The segments beside the playlist, numbered one by one.
+    pub names: Vec<SegmentName>,
     /// No more will come (§4.3.3.4).
     pub ended: bool,
 }
@@ -58,10 +60,10 @@ impl Listed {
                 }
                 let msn = first_msn.ok_or(NotListed::NoSequence)?;
                 let msn = u64::checked_add(msn, names.len() as u64).ok_or(NotListed::NoSequence)?;
-                if !is_name(line, msn) {
-                    return Err(NotListed::ForeignName);
-                }
-                names.push(line.to_owned());
+                let name = line.split_once('/');
+                let name = name.and_then(|(claim, file)| SegmentName::parse(claim, file));
+                let name = name.filter(|name| name.msn == msn);
+                names.push(name.ok_or(NotListed::ForeignName)?);
             }
         }
         match first_msn {
@@ -82,28 +84,17 @@ impl Listed {
     }
 }
 
-/// `<claim>/<msn>.ts` with this number; a claim is digits, letters and `-`.
-fn is_name(name: &str, msn: u64) -> bool {
-    let Some((claim, file)) = name.split_once('/') else {
-        return false;
-    };
-    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    (1..=64).contains(&claim.len())
-        && claim.bytes().all(is_letter)
-        && file.strip_suffix(".ts") == Some(&msn.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::hls::{SegmentInfo, Window};
+    use crate::hls::{ClaimName, SegmentInfo, Window};
     use crate::time::UnixMs;
 
     fn segment(epoch: u64, msn: u64, discontinuity: bool) -> SegmentInfo {
         SegmentInfo {
-            epoch,
+            claim: ClaimName { epoch, tag: 7 },
             msn,
             duration_ms: 2_000,
             discontinuity,
@@ -116,7 +107,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_a_window_writes_is_read_back(
-            first in 0..u64::MAX - 100,
+            first in 1..u64::MAX - 100,
             epochs in prop::collection::vec(1..u64::MAX, 1..60),
             ended: bool,
         ) {
@@ -124,7 +115,7 @@ mod tests {
             for (msn, epoch) in (first..).zip(&epochs) {
                 window.push(segment(*epoch, msn, epoch % 2 == 0));
             }
-            let names: Vec<String> = window.segments().map(SegmentInfo::name).collect();
+            let names: Vec<SegmentName> = window.segments().map(SegmentInfo::name).collect();
             let first_msn = window.segments().next().unwrap().msn;
             let text = window.media_playlist(ended).unwrap();
             let listed = Listed::read(text.as_bytes()).unwrap();
@@ -142,32 +133,42 @@ mod tests {
 
     #[test]
     fn what_no_node_writes_is_refused() {
-        let many = (0..=SEGMENTS_MAX).map(|msn| format!("7/{msn}.ts\n"));
+        let many = (1..=SEGMENTS_MAX + 1).map(|msn| format!("7-00c0ffee/{msn}.ts\n"));
         let many: String = many.collect();
         let large = "#\n".repeat(PLAYLIST_BYTES_MAX);
         for (rest, refused) in [
             ("#EXT-X-MEDIA-SEQUENCE:1\n", NotListed::NoSequence),
-            ("7/1.ts\n", NotListed::NoSequence),
-            ("#EXT-X-MEDIA-SEQUENCE:-1\n7/1.ts\n", NotListed::NoSequence),
+            ("7-00c0ffee/1.ts\n", NotListed::NoSequence),
             (
-                "#EXT-X-MEDIA-SEQUENCE:1\n7/1.ts\n#EXT-X-MEDIA-SEQUENCE:1\n",
+                "#EXT-X-MEDIA-SEQUENCE:-1\n7-00c0ffee/1.ts\n",
                 NotListed::NoSequence,
             ),
             (
-                "#EXT-X-MEDIA-SEQUENCE:18446744073709551615\n7/18446744073709551615.ts\n7/0.ts\n",
+                "#EXT-X-MEDIA-SEQUENCE:1\n7-00c0ffee/1.ts\n#EXT-X-MEDIA-SEQUENCE:1\n",
                 NotListed::NoSequence,
             ),
-            ("#EXT-X-MEDIA-SEQUENCE:1\n7/2.ts\n", NotListed::ForeignName),
-            ("#EXT-X-MEDIA-SEQUENCE:1\n7/01.ts\n", NotListed::ForeignName),
-            ("#EXT-X-MEDIA-SEQUENCE:1\n1.ts\n", NotListed::ForeignName),
-            ("#EXT-X-MEDIA-SEQUENCE:1\n/1.ts\n", NotListed::ForeignName),
-            ("#EXT-X-MEDIA-SEQUENCE:1\n../1.ts\n", NotListed::ForeignName),
             (
-                "#EXT-X-MEDIA-SEQUENCE:1\nhttp://7/1.ts\n",
+                "#EXT-X-MEDIA-SEQUENCE:18446744073709551615\n7-00c0ffee/18446744073709551615.ts\n7-00c0ffee/0.ts\n",
+                NotListed::NoSequence,
+            ),
+            (
+                "#EXT-X-MEDIA-SEQUENCE:1\n7-00c0ffee/2.ts\n",
                 NotListed::ForeignName,
             ),
             (
-                &format!("#EXT-X-MEDIA-SEQUENCE:0\n{many}"),
+                "#EXT-X-MEDIA-SEQUENCE:1\n7-00c0ffee/01.ts\n",
+                NotListed::ForeignName,
+            ),
+            ("#EXT-X-MEDIA-SEQUENCE:1\n1.ts\n", NotListed::ForeignName),
+            ("#EXT-X-MEDIA-SEQUENCE:1\n7/1.ts\n", NotListed::ForeignName),
+            ("#EXT-X-MEDIA-SEQUENCE:1\n/1.ts\n", NotListed::ForeignName),
+            ("#EXT-X-MEDIA-SEQUENCE:1\n../1.ts\n", NotListed::ForeignName),
+            (
+                "#EXT-X-MEDIA-SEQUENCE:1\nhttp://7-00c0ffee/1.ts\n",
+                NotListed::ForeignName,
+            ),
+            (
+                &format!("#EXT-X-MEDIA-SEQUENCE:1\n{many}"),
                 NotListed::TooLarge,
             ),
             (&large, NotListed::TooLarge),

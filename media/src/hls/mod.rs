@@ -5,6 +5,7 @@ mod clock;
 mod cut;
 mod date;
 mod listed;
+mod name;
 mod playlist;
 mod segmenter;
 mod wall;
@@ -14,6 +15,7 @@ use bytes::Bytes;
 use crate::time::UnixMs;
 pub use date::rfc3339;
 pub use listed::{Listed, NotListed, PLAYLIST_BYTES_MAX};
+pub use name::{ClaimName, SegmentName};
 pub use playlist::{Rendition, Window, multivariant_playlist};
 pub use segmenter::{Segmenter, SegmenterConfig};
 
@@ -29,7 +31,7 @@ pub struct Segment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentInfo {
     /// The ownership of the stream under which it was cut.
-    pub epoch: u64,
+    pub claim: ClaimName,
     /// Media sequence number: rises by 1 from segment to segment (RFC 8216 §4.3.3.2).
     pub msn: u64,
     /// At least 1.
@@ -45,9 +47,12 @@ pub struct SegmentInfo {
 }
 
 impl SegmentInfo {
-    /// The segment's name beside its playlist: `<epoch>/<msn>.ts`.
+    /// The segment's name beside its playlist.
     #[must_use]
-    pub fn name(&self) -> String {
-        format!("{}/{}.ts", self.epoch, self.msn)
+    pub fn name(&self) -> SegmentName {
+        SegmentName {
+            claim: self.claim,
+            msn: self.msn,
+        }
     }
 }

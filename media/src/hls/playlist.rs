@@ -168,11 +168,15 @@ mod tests {
     use quick_m3u8::{HlsLine, Reader};
 
     use super::*;
+    use crate::hls::ClaimName;
     use crate::time::UnixMs;
 
     fn segment(msn: u64) -> SegmentInfo {
         SegmentInfo {
-            epoch: 7,
+            claim: ClaimName {
+                epoch: 7,
+                tag: 0xbee,
+            },
             msn,
             duration_ms: 2_500,
             discontinuity: false,
@@ -218,9 +222,9 @@ mod tests {
             text,
             "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:3\n#EXT-X-MEDIA-SEQUENCE:12\n\
              #EXT-X-DISCONTINUITY-SEQUENCE:1\n#EXT-X-INDEPENDENT-SEGMENTS\n\
-             #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:30.000Z\n#EXTINF:2.500,\n7/12.ts\n\
+             #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:30.000Z\n#EXTINF:2.500,\n7-00000bee/12.ts\n\
              #EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:32.500Z\n\
-             #EXTINF:2.500,\n7/13.ts\n#EXTINF:2.500,\n7/14.ts\n#EXTINF:2.500,\n7/15.ts\n"
+             #EXTINF:2.500,\n7-00000bee/13.ts\n#EXTINF:2.500,\n7-00000bee/14.ts\n#EXTINF:2.500,\n7-00000bee/15.ts\n"
         );
         let ended = window.media_playlist(true).unwrap();
         assert_parses(&ended);

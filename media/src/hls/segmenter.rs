@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use super::clock::{Clock, Tick};
 use super::cut::{Cut, FIRST_GOP_S_MAX, ROUNDING_MS, Situation, decide};
 use super::wall::Wall;
-use super::{Segment, SegmentInfo};
+use super::{ClaimName, Segment, SegmentInfo};
 use crate::frame::{Frame, Kind, Track};
 use crate::time::UnixMs;
 use crate::ts::{self, AudioConfig, Error, VideoConfig};
@@ -48,7 +48,7 @@ pub struct Segmenter {
     clock: Clock,
     wall: Wall,
     begun: bool,
-    epoch: u64,
+    claim: ClaimName,
     next_msn: u64,
     target_duration_s: Option<u32>,
     /// The tracks that segments carry.
@@ -102,7 +102,7 @@ impl Segmenter {
             clock: Clock::default(),
             wall: Wall::default(),
             begun: false,
-            epoch: 0,
+            claim: ClaimName::default(),
             next_msn: first_msn,
             target_duration_s: config.target_duration_s.map(|it| it.max(1)),
             video: None,
@@ -123,10 +123,10 @@ impl Segmenter {
     /// frame, just before this call or after it; tracks that only the publisher before had are
     /// forgotten. Returns what was open of that one.
     #[must_use = "a segment that is not listed leaves a hole in the numbers"]
-    pub fn begin(&mut self, epoch: u64, wall: UnixMs) -> Option<Segment> {
+    pub fn begin(&mut self, claim: ClaimName, wall: UnixMs) -> Option<Segment> {
         let last = self.discontinuity();
         self.begun = true;
-        self.epoch = epoch;
+        self.claim = claim;
         self.made_since_begin = false;
         if !self.video_told {
             self.video = None;
@@ -379,7 +379,7 @@ impl Segmenter {
         let duration_ms = lasted_ms.min(limit_ms).unsigned_abs();
         self.wall.end(open.date, duration_ms);
         let info = SegmentInfo {
-            epoch: self.epoch,
+            claim: self.claim,
             msn: self.next_msn,
             duration_ms,
             discontinuity: open.discontinuity,

@@ -80,9 +80,13 @@ fn both_configs() -> [Frame; 2] {
     [config(Codec::Avc, AVC), config(Codec::Aac, AAC)]
 }
 
+fn claim(epoch: u64) -> ClaimName {
+    ClaimName { epoch, tag: 1 }
+}
+
 fn begun(configs: &[Frame]) -> Segmenter {
     let mut segmenter = Segmenter::new(SegmenterConfig::default(), 100);
-    assert_eq!(segmenter.begin(5, WALL), None);
+    assert_eq!(segmenter.begin(claim(5), WALL), None);
     assert!(push_all(&mut segmenter, configs).is_empty());
     segmenter
 }
@@ -138,7 +142,7 @@ fn segments_start_at_key_frames_and_add_up() {
             assert_eq!(
                 segment.info,
                 SegmentInfo {
-                    epoch: 5,
+                    claim: claim(5),
                     msn: 100 + at as u64,
                     duration_ms: expected[at],
                     discontinuity: false,
@@ -262,13 +266,13 @@ fn audio_far_ahead_of_video_does_not_cut() {
 fn another_publisher_is_one_discontinuity() {
     let mut segmenter = begun(&both_configs());
     push_all(&mut segmenter, &videos(0, 1_000, 2_000));
-    let last = segmenter.begin(6, WALL + 500).unwrap();
-    assert_eq!((last.info.epoch, last.info.duration_ms), (5, 1_000));
+    let last = segmenter.begin(claim(6), WALL + 500).unwrap();
+    assert_eq!((last.info.claim, last.info.duration_ms), (claim(5), 1_000));
     push_all(&mut segmenter, &[config(Codec::Aac, AAC)]);
     push_all(&mut segmenter, &audios(1_000, 1_100));
     push_all(&mut segmenter, &[config(Codec::Avc, AVC)]); // told late: no segment of its own
     let next = push_all(&mut segmenter, &videos(1_100, 6_000, 2_000));
-    assert_eq!((next[0].info.epoch, next[0].info.msn), (6, 101));
+    assert_eq!((next[0].info.claim, next[0].info.msn), (claim(6), 101));
     assert!(next[0].info.discontinuity && !next[1].info.discontinuity);
     // The newcomer's wall clock is behind; dates do not go back.
     assert_eq!(next[0].info.program_date_time, WALL + 1_100);
@@ -283,7 +287,7 @@ fn a_publisher_without_video_follows_one_with_it() {
         Some(2_000)
     );
     assert_eq!(push_all(&mut segmenter, &videos(2_000, 8_000, 2_000)), []);
-    assert_eq!(segmenter.begin(6, WALL + 60_000), None);
+    assert_eq!(segmenter.begin(claim(6), WALL + 60_000), None);
     push_all(&mut segmenter, &[config(Codec::Aac, AAC)]);
     let segments = push_all(&mut segmenter, &audios(10_000, 15_000));
     assert_eq!(segments.len(), 2);
@@ -296,10 +300,10 @@ fn a_publisher_without_video_follows_one_with_it() {
 fn the_configuration_may_come_just_before_its_publisher() {
     let mut segmenter = Segmenter::new(SegmenterConfig::default(), 1);
     push_all(&mut segmenter, &both_configs());
-    assert_eq!(segmenter.begin(5, WALL), None);
+    assert_eq!(segmenter.begin(claim(5), WALL), None);
     assert_eq!(push_all(&mut segmenter, &videos(0, 1_000, 2_000)), []);
     push_all(&mut segmenter, &[config(Codec::Aac, AAC)]); // the same again, for the next one
-    assert!(segmenter.begin(6, WALL + 1_000).is_some());
+    assert!(segmenter.begin(claim(6), WALL + 1_000).is_some());
     let segments = push_all(
         &mut segmenter,
         &merged(audios(1_000, 6_000), videos(1_000, 6_000, 2_000)),
@@ -366,7 +370,7 @@ fn a_takeover_goes_on_from_what_it_is_told() {
         ..SegmenterConfig::default()
     };
     let mut segmenter = Segmenter::new(config, 42);
-    assert_eq!(segmenter.begin(9, WALL), None);
+    assert_eq!(segmenter.begin(claim(9), WALL), None);
     push_all(&mut segmenter, &both_configs());
     let segments = push_all(&mut segmenter, &videos(0, 4_040, 2_000));
     assert_eq!(
@@ -507,7 +511,7 @@ proptest! {
                     segmenter.push(&audio(audio_ms)).unwrap()
                 }
                 Step::Config(frame) => segmenter.push(&frame).unwrap_or(None),
-                Step::Begin => segmenter.begin(6, UnixMs(wall)),
+                Step::Begin => segmenter.begin(claim(6), UnixMs(wall)),
                 Step::Discontinuity => segmenter.discontinuity(),
                 Step::Finish => segmenter.finish(),
             };

@@ -86,7 +86,7 @@ fn play() -> Router<Arc<App>> {
     Router::new()
         .route("/watch/{room}", get(page::document))
         .route("/hls/{room}/{file}", get(hls::playlist))
-        .route("/hls/{room}/{epoch}/{segment}", get(hls::segment))
+        .route("/hls/{room}/{claim}/{segment}", get(hls::segment))
         .route("/flv/{file}", get(flv::over_http))
         .route("/ws/{file}", get(flv::over_websocket))
         .route("/thumbnail/{file}", get(thumbnail::get))

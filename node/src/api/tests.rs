@@ -328,7 +328,7 @@ async fn every_refusal_has_its_status_and_one_shape() {
         ),
         ("GET /hls/room_open/index.m3u8", &[], "", 404, "not_live"),
         ("GET /hls/room_open/other.m3u8", &[], "", 404, "not_found"),
-        ("GET /hls/room_open/1/1.ts", &[], "", 404, "not_live"),
+        ("GET /hls/room_open/1-00c0ffee/1.ts", &[], "", 404, "not_live"),
         ("GET /hls/room_open/x/1.ts", &[], "", 404, "not_found"),
         ("GET /hls/%ff/index.m3u8", &[], "", 400, "bad_request"),
         (
@@ -616,7 +616,7 @@ async fn what_is_switched_off_is_refused_and_not_offered() {
         "GET /flv/room_open.flv",
         "GET /ws/room_open.flv",
         "GET /hls/room_open/index.m3u8",
-        "GET /hls/room_open/1/1.ts",
+        "GET /hls/room_open/1-00c0ffee/1.ts",
     ] {
         let answer = node.ask(line, &[], "").await;
         assert_eq!(

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use isocast_media::Codec;
 use isocast_media::codec::FrameRate;
-use isocast_media::hls::{self, Rendition, Segment, SegmentInfo, Window};
+use isocast_media::hls::{self, Rendition, Segment, SegmentInfo, SegmentName, Window};
 use tokio::sync::watch;
 
 use super::audience::Audience;
@@ -124,9 +124,9 @@ impl Channel {
     }
 
     /// The bytes of a segment that is still kept.
-    pub(crate) fn segment(&self, epoch: u64, msn: u64) -> Option<Bytes> {
+    pub(crate) fn segment(&self, name: SegmentName) -> Option<Bytes> {
         let inner = self.inner.read();
-        let named = |segment: &&Segment| segment.info.epoch == epoch && segment.info.msn == msn;
+        let named = |segment: &&Segment| segment.info.name() == name;
         inner
             .segments
             .iter()

@@ -1,5 +1,5 @@
 use isocast_claims::Pair;
-use isocast_media::hls::{Segment, Segmenter, SegmenterConfig};
+use isocast_media::hls::{ClaimName, Segment, Segmenter, SegmenterConfig};
 use isocast_media::{Frame, UnixMs};
 
 use super::Channel;
@@ -72,7 +72,8 @@ impl<'a> Cutter<'a> {
     fn take_frame(&mut self, slot: &Slot) {
         if self.pair.as_ref() != Some(&slot.pair) {
             self.pair = Some(slot.pair.clone());
-            let cut = self.segmenter.begin(slot.pair.epoch, unix_now());
+            let claim = ClaimName::parse(&slot.pair.name()).expect("a pair has one form of name");
+            let cut = self.segmenter.begin(claim, unix_now());
             self.add(cut);
         } else if slot.discontinuity {
             let cut = self.segmenter.discontinuity();

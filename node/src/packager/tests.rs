@@ -2,6 +2,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use isocast_media::hls::{Listed, SegmentName};
 use isocast_media::{Codec, Frame, Kind, MediaMs};
 
 use super::*;
@@ -99,13 +100,8 @@ fn playlist(channel: &Channel) -> String {
     String::from_utf8(playlists.media.to_vec()).unwrap()
 }
 
-/// Epoch and number of each segment listed.
-fn listed(playlist: &str) -> Vec<(u64, u64)> {
-    let named = |line: &str| {
-        let (epoch, msn) = line.strip_suffix(".ts")?.split_once('/')?;
-        Some((epoch.parse().ok()?, msn.parse().ok()?))
-    };
-    playlist.lines().filter_map(named).collect()
+fn listed(playlist: &str) -> Vec<SegmentName> {
+    Listed::read(playlist.as_bytes()).unwrap().names
 }
 
 fn tag(playlist: &str, name: &str) -> u64 {
@@ -150,11 +146,11 @@ async fn segments_stay_for_as_long_again_as_they_were_listed() {
         }
     }
     seen.dedup();
-    seen.sort_unstable();
+    seen.sort_unstable_by_key(|name| name.msn);
     seen.dedup();
     let here: Vec<_> = seen
         .iter()
-        .filter(|(epoch, msn)| channel.segment(*epoch, *msn).is_some())
+        .filter(|name| channel.segment(**name).is_some())
         .collect();
     let newest = listed(&playlist(&channel));
     assert!(
@@ -163,11 +159,12 @@ async fn segments_stay_for_as_long_again_as_they_were_listed() {
     );
     assert_eq!(here.len(), newest.len() + WINDOW);
     assert!(
-        here.windows(2).all(|pair| pair[0].1 + 1 == pair[1].1),
+        here.windows(2).all(|pair| pair[0].msn + 1 == pair[1].msn),
         "{here:?}"
     );
-    let (epoch, msn) = newest[0];
-    assert!(channel.segment(epoch + 1, msn).is_none());
+    let mut other = newest[0];
+    other.claim.epoch += 1;
+    assert!(channel.segment(other).is_none());
 }
 
 #[tokio::test]
@@ -192,7 +189,7 @@ async fn a_broadcast_that_is_over_says_so_and_keeps_its_segments() {
     assert!(
         listed(&ended)
             .iter()
-            .all(|(epoch, msn)| channel.segment(*epoch, *msn).is_some())
+            .all(|name| channel.segment(*name).is_some())
     );
 }
 
@@ -209,8 +206,9 @@ async fn a_publisher_that_comes_back_goes_on_in_the_same_playlist() {
     assert!(Arc::ptr_eq(&channel, &again));
     studio.send(&publisher, 2).await;
     let text = playlist(&channel);
-    let (old_epoch, last) = *before.last().unwrap();
-    assert!(listed(&text).contains(&(old_epoch + 1, last + 1)), "{text}");
+    let mut next = *before.last().unwrap();
+    (next.claim.epoch, next.msn) = (next.claim.epoch + 1, next.msn + 1);
+    assert!(listed(&text).contains(&next), "{text}");
     assert_eq!(text.matches("#EXT-X-DISCONTINUITY\n").count(), 1, "{text}");
     assert!(!text.contains("ENDLIST"));
 }
@@ -236,14 +234,17 @@ async fn a_broadcast_after_an_ended_one_shows_nothing_of_it() {
     studio.send(&publisher, 3).await;
     let new = playlist(&channel);
     assert!(!new.contains("ENDLIST"), "{new}");
-    assert!(listed(&new).iter().all(|(epoch, _)| *epoch == 2), "{new}");
-    assert_eq!(tag(&new, SEQUENCE), listed(&old).last().unwrap().1 + 1);
+    assert!(
+        listed(&new).iter().all(|name| name.claim.epoch == 2),
+        "{new}"
+    );
+    assert_eq!(tag(&new, SEQUENCE), listed(&old).last().unwrap().msn + 1);
     let breaks_in_old = old.matches("#EXT-X-DISCONTINUITY\n").count() as u64;
     assert_eq!(tag(&new, BREAKS), tag(&old, BREAKS) + breaks_in_old);
     assert!(
         listed(&old)
             .iter()
-            .all(|(epoch, msn)| channel.segment(*epoch, *msn).is_none())
+            .all(|name| channel.segment(*name).is_none())
     );
 }
 
@@ -324,5 +325,8 @@ async fn a_stream_that_turns_to_what_hls_can_carry_is_cut() {
     studio.send(&publisher, 3).await;
     assert_eq!(channel.not_carried(), None);
     let text = playlist(&channel);
-    assert!(listed(&text).iter().all(|(epoch, _)| *epoch == 2), "{text}");
+    assert!(
+        listed(&text).iter().all(|name| name.claim.epoch == 2),
+        "{text}"
+    );
 }

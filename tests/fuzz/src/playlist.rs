@@ -9,10 +9,9 @@ pub fn target(data: &[u8]) -> &'static str {
     };
     assert!(data.len() <= PLAYLIST_BYTES_MAX);
     for (msn, name) in (listed.first_msn..=listed.last_msn()).zip(&listed.names) {
-        let (claim, file) = name.split_once('/').expect("a folder and a file");
-        let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        assert!(claim.bytes().all(is_safe));
-        assert_eq!(file, format!("{msn}.ts"));
+        assert_eq!(name.msn, msn);
+        let line = format!("\n{name}");
+        assert!(data.windows(line.len()).any(|it| it == line.as_bytes()));
     }
     match listed.ended {
         true => "ended",

@@ -48,17 +48,17 @@ fn paths_have_their_status_and_code() {
         // Private, though live.
         ("/hls/room_private/index.m3u8", 403, "playback_denied"),
         ("/hls/private/master.m3u8", 403, "playback_denied"),
-        ("/hls/private/1/1.ts", 403, "playback_denied"),
+        ("/hls/private/1-00c0ffee/1.ts", 403, "playback_denied"),
         ("/flv/room_private.flv", 403, "playback_denied"),
         ("/api/v1/live/private", 403, "playback_denied"),
         // Unknown: the same answer as private, so that nobody learns which rooms exist.
         ("/hls/room_nobody/index.m3u8", 403, "playback_denied"),
         ("/hls/nobody/master.m3u8", 403, "playback_denied"),
-        ("/hls/nobody/1/1.ts", 403, "playback_denied"),
+        ("/hls/nobody/1-00c0ffee/1.ts", 403, "playback_denied"),
         ("/flv/room_nobody.flv", 403, "playback_denied"),
         ("/api/v1/live/nobody", 403, "playback_denied"),
         // Segments that are not there.
-        ("/hls/demo/1/1.ts", 404, "no_segment"),
+        ("/hls/demo/1-00c0ffee/1.ts", 404, "no_segment"),
         ("/hls/demo/x/y.ts", 404, ""),
         // No such thing.
         ("/flv/x.flv", 404, "not_found"),

@@ -8,7 +8,7 @@ use super::*;
 const PREFIXED: [&str; 6] = [
     "/hls/room_sealed/index.m3u8",
     "/hls/sealed/master.m3u8",
-    "/hls/room_sealed/1/1.ts",
+    "/hls/room_sealed/1-00c0ffee/1.ts",
     "/flv/room_sealed.flv",
     "/ws/room_sealed.flv",
     "/api/v1/live/sealed",
