@@ -9,6 +9,7 @@ mod data;
 mod delivery;
 mod edge;
 mod error;
+mod fetch;
 mod hub;
 mod ingest;
 mod issuer;

@@ -1,6 +1,7 @@
 //! What this node counts, for Prometheus.
 
 mod experience;
+mod fetches;
 pub(crate) mod rooms;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use prometheus_client::registry::{Metric, Registry};
 
 pub(crate) use experience::Experience;
 use experience::Experiences;
+pub(crate) use fetches::{FetchLabels, Fetches};
 
 use crate::sync::Mutex;
 
@@ -100,6 +102,8 @@ pub(crate) struct Metrics {
     /// Fetches of an issuer's keys, by what became of them.
     pub key_set_fetches: Family<ResultLabel, Counter>,
     pub experience: Experiences,
+    #[cfg_attr(not(test), expect(dead_code, reason = "counted once delivery fetches"))]
+    pub fetches: Fetches,
     refusals: Family<RefusalLabels, Counter>,
     refusals_logged: Mutex<HashMap<RefusalLabels, Instant>>,
 }
@@ -114,6 +118,7 @@ impl Metrics {
         let to = &mut registry;
         Self {
             experience: Experiences::new(to),
+            fetches: Fetches::new(to),
             connections_total: series(to, "connections", "Connections accepted, by protocol"),
             connections: series(to, "connections", "Connections open now, by protocol"),
             viewers: series(to, "viewers", "Viewers now, by protocol"),

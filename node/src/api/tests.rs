@@ -328,7 +328,13 @@ async fn every_refusal_has_its_status_and_one_shape() {
         ),
         ("GET /hls/room_open/index.m3u8", &[], "", 404, "not_live"),
         ("GET /hls/room_open/other.m3u8", &[], "", 404, "not_found"),
-        ("GET /hls/room_open/1-00c0ffee/1.ts", &[], "", 404, "not_live"),
+        (
+            "GET /hls/room_open/1-00c0ffee/1.ts",
+            &[],
+            "",
+            404,
+            "not_live",
+        ),
         ("GET /hls/room_open/x/1.ts", &[], "", 404, "not_found"),
         ("GET /hls/%ff/index.m3u8", &[], "", 400, "bad_request"),
         (

@@ -42,6 +42,7 @@ pub(crate) struct Config {
     pub hub: Hub,
     pub flv: Flv,
     pub hls: Hls,
+    pub fetch: Fetch,
     pub log: Log,
     pub thumbnail: Thumbnail,
     pub metrics: Metrics,
@@ -73,6 +74,7 @@ impl Default for Config {
             hub: Hub::default(),
             flv: Flv::default(),
             hls: Hls::default(),
+            fetch: Fetch::default(),
             log: Log::default(),
             thumbnail: Thumbnail::default(),
             metrics: Metrics::default(),
@@ -556,6 +558,22 @@ impl Default for Hls {
             target_ms: 2000,
             window_segments: 6,
             idle_s: 300,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Fetch {
+    /// Bytes of segments kept that were cut by other nodes, for up to 10 minutes; beyond, those that nobody asked for longest go first.
+    #[schemars(range(min = 0, max = 1_099_511_627_776_u64))]
+    pub cache_bytes_max: usize,
+}
+
+impl Default for Fetch {
+    fn default() -> Self {
+        Self {
+            cache_bytes_max: 256 << 20,
         }
     }
 }

@@ -19,7 +19,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Who watches a stream by HLS, guessed from who asks for its playlist. Viewers at one client, which is
 /// an address or an IPv6 network, count as one where they have the same browser.
 #[derive(Debug, Default)]
-pub(super) struct Audience {
+pub(crate) struct Audience {
     hasher: RandomState,
     present: Mutex<Present>,
 }
@@ -41,7 +41,7 @@ struct Viewer {
 
 impl Audience {
     /// Someone at this client asks. Where no more viewers are taken, false for one who is new.
-    pub(super) fn note(
+    pub(crate) fn note(
         &self,
         client: IpAddr,
         user_agent: &[u8],
@@ -69,7 +69,7 @@ impl Audience {
     }
 
     /// How many there are, a second ago at most.
-    pub(super) fn count(&self, now: Instant) -> usize {
+    pub(crate) fn count(&self, now: Instant) -> usize {
         let mut present = self.present.lock();
         present.sweep(now);
         present.total

@@ -13,6 +13,7 @@ use isocast_media::hls::SegmenterConfig;
 use isocast_media::{Codec, ts};
 use tokio_util::task::TaskTracker;
 
+pub(crate) use audience::Audience;
 pub(crate) use channel::{Channel, Playlists};
 
 use crate::config;
