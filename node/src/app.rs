@@ -19,6 +19,7 @@ use crate::load::Load;
 use crate::metrics::{Metrics, ProtocolLabel, TrafficLabels};
 use crate::ownership::Ownership;
 use crate::packager::Packager;
+use crate::peers::Peers;
 use crate::restream::Restreams;
 use crate::rooms::{self, Rooms};
 use crate::stop::Stop;
@@ -40,6 +41,7 @@ pub(crate) struct App {
     pub load: Load,
     /// Wrong publish keys. Keys cannot be guessed; this keeps those who try off the store.
     pub key_attempts: Buckets,
+    pub peers: Arc<Peers>,
     pub webhooks: Webhooks,
     pub restreams: Restreams,
     pub api_token: Token,
@@ -155,4 +157,6 @@ pub(crate) struct Hangup(pub CancellationToken);
 pub(crate) struct Local {
     pub address: SocketAddr,
     pub by_tls: bool,
+    /// Whether the other side has shown a certificate of this cluster's nodes.
+    pub is_peer: bool,
 }

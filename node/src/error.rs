@@ -24,6 +24,9 @@ pub(crate) enum Refusal {
     NoRoom,
     #[error("there is nothing here")]
     NoRoute,
+    /// Said to a peer that has called an address of another node before.
+    #[error("this is node {0}, which is not the one that was meant: ask who is here")]
+    Misdirected(String),
     #[error("this room is not live")]
     NotLive,
     #[error("the broadcast has ended")]
@@ -131,6 +134,7 @@ impl Refusal {
             Self::LinkExpired => "link_expired",
             Self::NoRoom => "no_room",
             Self::NoRoute => "not_found",
+            Self::Misdirected(_) => "misdirected",
             Self::NotLive => "not_live",
             Self::Ended => "ended",
             Self::NoSegment => "no_segment",
@@ -200,6 +204,7 @@ impl Refusal {
             | Self::ProtocolOff(_)
             | Self::CodecNotInHls(_) => 404,
             Self::AlreadyExists(_) | Self::AlreadyLive => 409,
+            Self::Misdirected(_) => 421,
             Self::NotReady
             | Self::Full
             | Self::RoomFull

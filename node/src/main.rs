@@ -19,6 +19,7 @@ mod metrics;
 mod outbound;
 mod ownership;
 mod packager;
+mod peers;
 mod registry;
 mod restream;
 mod rooms;

@@ -43,7 +43,7 @@ pub(crate) struct RequestLabels {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct RefusalLabels {
-    /// Where it was said: `rtmp`, `rtmps`, `http`, `https`, `ingest` or `viewer`.
+    /// Where it was said: `rtmp`, `rtmps`, `http`, `https`, `peer`, `ingest` or `viewer`.
     pub surface: &'static str,
     pub reason: &'static str,
 }

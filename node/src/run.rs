@@ -48,7 +48,7 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
     let metrics = Metrics::new();
     let dialler = dialler(&config, &metrics)?;
     let certificate = match config.tls.is_on() {
-        true => Some(Reloader::start(config.tls.clone(), &metrics)?),
+        true => Some(Reloader::start((&config.tls).into(), &metrics)?),
         false => None,
     };
     let listeners = Listeners::bind(&config)?;

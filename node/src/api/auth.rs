@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use isocast_access::{Action, Grant};
 
 use super::rates;
-use crate::app::App;
+use crate::app::{App, Local};
 use crate::error::Refusal;
 use crate::rooms::RoomId;
 
@@ -94,6 +94,23 @@ impl FromRequestParts<Arc<App>> for Admin {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
         match app.admin_token.is(bearer(parts)?).await {
+            true => Ok(Self),
+            false => Err(Refusal::Unauthorized),
+        }
+    }
+}
+
+/// Proof that a request came from another node of the cluster, on the internal port.
+pub(super) struct Member;
+
+impl FromRequestParts<Arc<App>> for Member {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
+        let credential = app.peers.credential().ok_or(Refusal::NoRoute)?;
+        let local = parts.extensions.get::<Local>();
+        let has_certificate = local.is_some_and(|local| local.is_peer);
+        match credential.admits(bearer(parts).ok(), has_certificate).await {
             true => Ok(Self),
             false => Err(Refusal::Unauthorized),
         }

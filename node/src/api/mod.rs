@@ -7,6 +7,7 @@ mod health;
 mod kick;
 mod live;
 mod openapi;
+mod peers;
 mod qoe;
 mod rates;
 mod request;
@@ -107,6 +108,7 @@ pub(crate) fn internal(app: Arc<App>) -> Router {
         )
         .route(PATH_WATCH, get(watch::watch))
         .merge(of_rooms())
+        .merge(peers::routes(&app))
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

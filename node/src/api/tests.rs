@@ -15,6 +15,7 @@ use crate::data::scratch::Scratch;
 use crate::data::{Folder, NodeFile, Reread, Secret, Token};
 use crate::edge::{Caps, Port, Speaks};
 use crate::metrics::Metrics;
+use crate::peers::Credential;
 use crate::rooms::failing::Failing;
 use crate::rooms::memory::Memory;
 use crate::rooms::{NewRoom, OnConflict, Playback, PublishKey, RoomId, RoomLimits, Rooms};
@@ -38,7 +39,7 @@ pub(crate) const ADMIN_TOKEN: &str = "isocast_admin_test";
 pub(crate) struct Node {
     pub(crate) app: Arc<App>,
     pub(crate) address: SocketAddr,
-    internal: SocketAddr,
+    pub(crate) internal: SocketAddr,
     scratch: Scratch,
 }
 
@@ -78,12 +79,15 @@ impl Node {
         let secrets = Secrets {
             api_token: token("api", TOKEN),
             admin_token: token("admin", ADMIN_TOKEN),
-            play_keys: Reread::open(|| Ok(play_keys())).unwrap(),
-            publish_keys: Reread::open(|| Ok(play_keys())).unwrap(),
+            play_keys: Reread::open(|| Ok::<_, crate::data::Error>(play_keys())).unwrap(),
+            publish_keys: Reread::open(|| Ok::<_, crate::data::Error>(play_keys())).unwrap(),
             key_set: None,
             webhooks: None,
+            peers: Credential::read(&config.peers).unwrap(),
         };
-        config.node.id = "node-1".into();
+        if config.node.id.is_empty() {
+            config.node.id = "node-1".into();
+        }
         let metrics = Metrics::new();
         let parts = Parts {
             secrets,
@@ -93,7 +97,7 @@ impl Node {
             config,
         };
         let app = assemble(parts, &at);
-        let serve = |listener: TcpListener, router, is_public| {
+        let serve = |listener: TcpListener, router, is_public: bool| {
             let http = &app.config.http;
             let caps = Caps::new(http.connections_max, http.connections_per_ip_max);
             let port = Port {
@@ -101,6 +105,7 @@ impl Node {
                 caps,
                 is_public,
                 tls: None,
+                mutual: app.peers.mutual().filter(|_| !is_public),
             };
             port.open(&app, listener);
         };

@@ -11,7 +11,7 @@ use crate::config::{self, Auth, Config, HttpUrl, Loaded, Sources, one_line};
 use crate::data::{self, KeyringFile, TokenFile};
 use crate::outbound::{Rules, Trust};
 use crate::rooms::Source;
-use crate::tls::Certificate;
+use crate::tls::{Certificate, Mutual};
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub(super) enum Command {
@@ -53,7 +53,7 @@ pub(super) fn certificate(loaded: &Loaded) -> Result<Option<Certificate>, config
     if !loaded.config.tls.is_on() {
         return Ok(None);
     }
-    let certificate = Certificate::read(&loaded.config.tls);
+    let certificate = Certificate::read(&(&loaded.config.tls).into());
     let certificate = certificate.map_err(|error| loaded.mistake(error.key, &error))?;
     Ok(Some(certificate))
 }
@@ -108,6 +108,7 @@ fn unusable_files(config: &Config) -> Vec<String> {
         ("webhooks.secret_file", &config.webhooks.secret_file, tokens),
         ("rooms.secret_file", &config.rooms.secret_file, secret),
         ("auth.jwks_file", &config.auth.jwks_file, key_set),
+        ("peers.token_file", &config.peers.token_file, tokens),
     ];
     let configured = files
         .into_iter()
@@ -121,7 +122,13 @@ fn unusable_files(config: &Config) -> Vec<String> {
     let database = config.postgres.is_on();
     let database = database.then(|| Source::new(&config.postgres).err());
     let database = database.flatten().map(|error| error.to_string());
-    unusable.chain(authorities).chain(database).collect()
+    let has_mutual = config.peers.has_certificate();
+    let mutual = has_mutual.then(|| Mutual::read(&config.peers).err());
+    let mutual = mutual
+        .flatten()
+        .map(|error| format!("{}: {error}", error.key));
+    let rest = [authorities, database, mutual].into_iter().flatten();
+    unusable.chain(rest).collect()
 }
 
 /// URLs that this configuration itself does not let the node call. A name may lead to a listed

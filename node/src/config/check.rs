@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use clap::ValueEnum;
 use isocast_admin::CodecName;
 
+use super::host_port::is_host_name;
 use super::schema::{Format, Kind};
 use super::written::Written;
-use super::{Config, Error, EventKind, HttpUrl, Mistakes, Network, Place};
+use super::{Config, Error, EventKind, HostPort, HttpUrl, Mistakes, Network, Place};
 
 /// What is wrong with a value and what is allowed, and which item of a list it is (from 0).
 #[derive(Debug, PartialEq)]
@@ -70,6 +71,8 @@ fn fits(format: Format, text: &str) -> bool {
         Format::HttpUrl => text.is_empty() || HttpUrl::parse(text).is_ok(),
         Format::EventKind => EventKind::named(text).is_some(),
         Format::Codec => text.parse::<CodecName>().is_ok(),
+        Format::HostPort => text.parse::<HostPort>().is_ok(),
+        Format::ServiceName => text.is_empty() || is_host_name(text),
         Format::Host => is_host(text.strip_prefix("*.").unwrap_or(text)),
     }
 }
@@ -135,6 +138,12 @@ pub(super) fn allowed(kind: &Kind) -> String {
         Kind::Text(Format::HttpUrl) => {
             "an https:// or http:// URL without user name and password, or nothing".to_owned()
         }
+        Kind::Text(Format::HostPort) => {
+            "a host and a port such as isocast-0:8081, 10.0.0.1:8081 or [fd00::1]:8081".to_owned()
+        }
+        Kind::Text(Format::ServiceName) => {
+            "a DNS name such as isocast-nodes.live.svc.cluster.local, or nothing".to_owned()
+        }
         Kind::Text(Format::Host) => {
             "a host such as live.example.com, or *.example.com for all below it".to_owned()
         }
@@ -154,6 +163,7 @@ pub(super) fn together(config: &Config, origins: &BTreeMap<String, Place>) -> Re
         tls(config),
         auth(config),
         postgres(config),
+        peers(config),
     ];
     let conflicts = conflicts.into_iter().flatten().chain(ports(config));
     Mistakes::or_all(conflicts.map(|conflict| Err::<(), _>(conflict.blamed(origins)))).map(drop)
@@ -234,6 +244,43 @@ fn postgres(config: &Config) -> Option<Conflict> {
         keys: ["postgres.url_file", "rooms.secret_file"],
         message: "postgres.url_file needs rooms.secret_file: a file with the secret that all nodes on the database share".to_owned(),
     })
+}
+
+fn peers(config: &Config) -> Option<Conflict> {
+    let peers = &config.peers;
+    let files = [
+        ("peers.tls_cert_file", &peers.tls_cert_file),
+        ("peers.tls_key_file", &peers.tls_key_file),
+        ("peers.tls_ca_file", &peers.tls_ca_file),
+    ];
+    let is_set = |path: &std::path::Path| !path.as_os_str().is_empty();
+    let set = files.iter().find(|(_, path)| is_set(path));
+    let unset = files.iter().find(|(_, path)| !is_set(path));
+    let has_token = is_set(&peers.token_file);
+    match (set, unset) {
+        (Some((set, _)), Some((unset, _))) => Some(Conflict {
+            keys: [set, unset],
+            message: format!("{set} needs {unset}: set all three peers.tls_… or none"),
+        }),
+        (Some(_), None) if has_token => Some(Conflict {
+            keys: ["peers.token_file", "peers.tls_cert_file"],
+            message: "peers.token_file and peers.tls_cert_file are two ways for nodes to know each other; set one"
+                .to_owned(),
+        }),
+        (None, _) if !has_token && !peers.list.is_empty() => Some(nobody("peers.list")),
+        (None, _) if !has_token && !peers.service.is_empty() => Some(nobody("peers.service")),
+        _ => None,
+    }
+}
+
+/// Peers are named, and nothing that they would be let in by.
+fn nobody(key: &'static str) -> Conflict {
+    Conflict {
+        keys: [key, "peers.token_file"],
+        message: format!(
+            "{key} needs peers.token_file, or peers.tls_cert_file and its like: by what nodes know each other"
+        ),
+    }
 }
 
 fn ports(config: &Config) -> Vec<Conflict> {

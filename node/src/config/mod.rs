@@ -17,6 +17,7 @@
 mod check;
 mod error;
 mod file;
+mod host_port;
 mod http_url;
 mod layers;
 mod network;
@@ -34,6 +35,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub(crate) use error::{Error, Mistakes, Place, one_line};
+pub(crate) use host_port::HostPort;
 pub(crate) use http_url::HttpUrl;
 pub(crate) use network::Network;
 pub(crate) use settings::*;

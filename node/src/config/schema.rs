@@ -57,6 +57,9 @@ pub(super) enum Format {
     EventKind,
     Codec,
     Host,
+    HostPort,
+    /// Or nothing.
+    ServiceName,
 }
 
 impl Format {
@@ -75,6 +78,8 @@ impl Format {
             "http-address" => Some(Self::Address(&["http", "https"])),
             "rtmp-address" => Some(Self::Address(&["rtmp", "rtmps"])),
             "codec" => Some(Self::Codec),
+            "host-port" => Some(Self::HostPort),
+            "service-name" => Some(Self::ServiceName),
             _ => None,
         }
     }

@@ -12,7 +12,7 @@ use isocast_admin::{CodecName, RoomLimits};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Network;
+use super::{HostPort, Network};
 
 /// The whole configuration of a node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +25,7 @@ pub(crate) struct Config {
     pub listen: Listen,
     pub tls: Tls,
     pub proxies: Proxies,
+    pub peers: Peers,
     pub network: Outbound,
     pub webhooks: Webhooks,
     pub restream: Restream,
@@ -57,6 +58,7 @@ impl Default for Config {
             listen: Listen::default(),
             tls: Tls::default(),
             proxies: Proxies::default(),
+            peers: Peers::default(),
             network: Outbound::default(),
             webhooks: Webhooks::default(),
             restream: Restream::default(),
@@ -133,7 +135,7 @@ pub(crate) struct Listen {
     /// Address for HTTP over TLS, HTTP/1.1 and HTTP/2; bound only where there is a certificate.
     #[schemars(extend("format" = "socket-address"))]
     pub https: SocketAddr,
-    /// Address for health, metrics and the admin API. Not for the public.
+    /// Address for health, metrics, the admin API and other nodes. Not for the public.
     #[schemars(extend("format" = "socket-address"))]
     pub internal: SocketAddr,
 }
@@ -180,6 +182,40 @@ pub(crate) struct Proxies {
 impl Proxies {
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         self.trusted.iter().any(|network| network.contains(address))
+    }
+}
+
+/// The other nodes of the cluster, and by what they know each other. Without a token or a certificate there are none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Peers {
+    /// File with the token by which the nodes of a cluster know each other, in the clear: 16 to 256 characters, or two lines of them while one takes the other's place; read again when it changes. Empty: none.
+    #[schemars(extend("format" = "file"))]
+    pub token_file: PathBuf,
+    /// File with the certificate by which other nodes know this one, and those that vouch for it, in PEM; read again when it changes. It is for the DNS name `isocast-peer`, as server and as client. Empty: none.
+    #[schemars(extend("format" = "file"))]
+    pub tls_cert_file: PathBuf,
+    /// File with the private key of that certificate, in PEM.
+    #[schemars(extend("format" = "file"))]
+    pub tls_key_file: PathBuf,
+    /// File with the authority that signs the nodes' certificates and nobody else's, in PEM.
+    #[schemars(extend("format" = "file"))]
+    pub tls_ca_file: PathBuf,
+    /// The internal ports of the other nodes, each as host and port. This node may be among them.
+    #[schemars(with = "Vec<String>", extend("format" = "host-port"))]
+    pub list: Vec<HostPort>,
+    /// DNS name of a headless Service that has all nodes, in full; its port `internal` is theirs. Empty: none.
+    #[schemars(extend("format" = "service-name"))]
+    pub service: String,
+}
+
+impl Peers {
+    pub(crate) fn has_certificate(&self) -> bool {
+        !self.tls_cert_file.as_os_str().is_empty()
+    }
+
+    pub(crate) fn has_token(&self) -> bool {
+        !self.token_file.as_os_str().is_empty()
     }
 }
 

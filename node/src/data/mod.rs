@@ -36,7 +36,7 @@ pub(crate) use keyring::KeyringFile;
 pub(crate) use lock::{Lock, NodeFile, read_secret};
 pub(crate) use reading::Reading;
 pub(crate) use reread::Reread;
-pub(crate) use token::{Token, TokenFile};
+pub(crate) use token::{Token, TokenFile, same as same_secret};
 
 use isocast_access::{BadKeySet, KeySet};
 

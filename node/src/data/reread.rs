@@ -7,30 +7,30 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::{Error, Reading};
+use super::Reading;
 
 /// How old what was read may be: so soon a new content counts, and an old one no more.
 const READ_EVERY: Duration = Duration::from_secs(1);
 
 /// A value and the way to read it again. What cannot be read leaves the value as it was.
 pub(crate) struct Reread<T> {
-    read: Arc<dyn Fn() -> Result<T, Error> + Send + Sync>,
+    read: Arc<dyn Fn() -> Result<T, String> + Send + Sync>,
     known: Mutex<Known<T>>,
 }
 
 struct Known<T> {
     value: Arc<T>,
     read_at: Instant,
-    reading: Reading<Result<T, Error>>,
+    reading: Reading<Result<T, String>>,
     /// A trouble is logged when it comes, and not each second that it lasts.
     is_stale: bool,
 }
 
 impl<T: Send + Sync + 'static> Reread<T> {
     /// Reads for the first time; this alone may fail.
-    pub(crate) fn open(
-        read: impl Fn() -> Result<T, Error> + Send + Sync + 'static,
-    ) -> Result<Self, Error> {
+    pub(crate) fn open<E: fmt::Display>(
+        read: impl Fn() -> Result<T, E> + Send + Sync + 'static,
+    ) -> Result<Self, E> {
         let known = Known {
             value: Arc::new(read()?),
             read_at: Instant::now(),
@@ -38,7 +38,7 @@ impl<T: Send + Sync + 'static> Reread<T> {
             is_stale: false,
         };
         Ok(Self {
-            read: Arc::new(read),
+            read: Arc::new(move || read().map_err(|error| error.to_string())),
             known: Mutex::new(known),
         })
     }
@@ -58,7 +58,7 @@ impl<T: Send + Sync + 'static> Reread<T> {
                     known.is_stale = false;
                     None
                 }
-                Ok(Err(error)) => Some(error.to_string()),
+                Ok(Err(error)) => Some(error),
                 Err(unread) => Some(format!("a file {unread}")),
             };
             if let Some(error) = trouble
@@ -85,8 +85,8 @@ mod tests {
     use futures_util::poll;
     use tokio::time::advance;
 
-    use super::super::private;
     use super::super::scratch::Scratch;
+    use super::super::{Error, private};
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -126,7 +126,7 @@ mod tests {
         let (write, written) = mpsc::channel();
         let written = std::sync::Mutex::new(written);
         write.send(1).unwrap();
-        let read = move || Ok(written.lock().unwrap().recv().unwrap());
+        let read = move || Ok::<_, Error>(written.lock().unwrap().recv().unwrap());
         let number = Reread::open(read).expect("readable");
         advance(READ_EVERY).await;
         assert!(poll!(pin!(number.now())).is_pending());

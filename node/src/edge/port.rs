@@ -15,7 +15,8 @@ use tokio_rustls::TlsAcceptor;
 use super::forwarded::Client;
 use super::{Caps, Connected, Socket, Tcp, accept, http, proxy, rtmp};
 use crate::app::App;
-use crate::tls::Acceptors;
+use crate::data::Reread;
+use crate::tls::{self, Acceptors, Mutual};
 
 /// What a port speaks, below TLS where it has that.
 #[derive(Clone, Debug)]
@@ -32,6 +33,9 @@ pub(crate) struct Port {
     pub is_public: bool,
     /// With it the port speaks TLS.
     pub tls: Option<watch::Receiver<Acceptors>>,
+    /// With it the port speaks TLS to whoever begins with that: to peers, while probes and scrapers that have no
+    /// certificate are served in the clear.
+    pub mutual: Option<Arc<Reread<Mutual>>>,
 }
 
 /// Why a connection is not served; `None`: the other side left.
@@ -152,6 +156,23 @@ impl Port {
                 return Err(Some("key_attempts"));
             }
         }
+        if let Some(mutual) = &self.mutual {
+            let shaken = tokio::select! {
+                shaken = timeout_at(deadline, of_a_peer(mutual, tcp)) => shaken,
+                () = app.stop.closing() => return Err(None),
+            };
+            let socket = match shaken.unwrap_or(Err(Some("tls_timeout"))) {
+                Ok(socket) => socket,
+                Err(Some(reason)) => {
+                    if app.metrics.refused("peer", reason) {
+                        tracing::warn!(%from, reason, "a peer is refused");
+                    }
+                    return Err(None);
+                }
+                Err(None) => return Err(None),
+            };
+            return Ok((socket, client));
+        }
         let Some(tls) = &self.tls else {
             return Ok((Socket::Plain(tcp), client));
         };
@@ -172,6 +193,18 @@ impl Port {
     }
 }
 
+/// The first byte of a handshake of TLS (RFC 8446 §5.1), which none of HTTP is.
+const TLS_HANDSHAKE: u8 = 22;
+
+async fn of_a_peer(mutual: &Reread<Mutual>, tcp: Tcp) -> Result<Socket, Refused> {
+    let mut first = [0];
+    match tcp.peek(&mut first).await {
+        Ok(1) if first[0] == TLS_HANDSHAKE => secured(mutual.now().await.acceptor(), tcp).await,
+        Ok(1) => Ok(Socket::Plain(tcp)),
+        Ok(_) | Err(_) => Err(None),
+    }
+}
+
 async fn secured(acceptor: TlsAcceptor, tcp: Tcp) -> Result<Socket, Refused> {
     let error = match acceptor.accept(tcp).into_fallible().await {
         Ok(stream) => return Ok(Socket::Tls(Box::new(stream))),
@@ -184,6 +217,6 @@ async fn secured(acceptor: TlsAcceptor, tcp: Tcp) -> Result<Socket, Refused> {
     let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref());
     Err(of_tls.map(|error| match error {
         TlsError::InvalidMessage(_) => "not_tls",
-        _ => "tls_handshake",
+        error => tls::rejected(error).unwrap_or("tls_handshake"),
     }))
 }

@@ -30,7 +30,16 @@ impl Socket {
         Ok(Local {
             address: self.tcp().local_address()?,
             by_tls: matches!(self, Self::Tls(_)),
+            is_peer: self.has_shown_a_certificate(),
         })
+    }
+
+    /// One that was checked, or there would be no connection; only peers are asked for one.
+    fn has_shown_a_certificate(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.get_ref().1.peer_certificates().is_some(),
+        }
     }
 
     /// It has shown what it is for: its address may open others. False where its place

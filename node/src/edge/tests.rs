@@ -174,6 +174,7 @@ impl Secured {
             caps: Caps::new(10, 10),
             is_public: true,
             tls: Some(reloader.acceptors()),
+            mutual: None,
         };
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::resolve::{Resolve, System};
-use super::{Error, Rules, Trust};
+use super::{Error, HostPort, Rules, Trust};
 use crate::metrics::OutboundLabels;
 
 /// A connection to another server, with or without TLS.
@@ -26,6 +26,8 @@ pub(crate) enum Reach {
     Allowed,
     /// Those that the operator has listed.
     Listed,
+    /// Those where a node of the cluster can be.
+    Peers,
 }
 
 /// Connects to other servers, where the rules allow it.
@@ -97,6 +99,28 @@ impl Dialler {
         dialled.unwrap_or_else(|_| Err(late(host, give_up - begun)))
     }
 
+    /// Connects to another node of the cluster, within `deadline` for all of it: by TLS with whoever is called
+    /// `name` in a certificate, or in the clear.
+    ///
+    /// Where peers are is told by the configuration, a Service's records or the registry. Whoever can write these
+    /// can as well be a peer; nothing that a viewer, a publisher or the API says gets here.
+    pub(crate) async fn peer(
+        &self,
+        at: &HostPort,
+        tls: Option<(TlsConnector, ServerName<'static>)>,
+        deadline: Duration,
+    ) -> Result<Box<dyn Connection>, Error> {
+        let dialled = async {
+            let tcp = self.open(&at.host, at.port, Reach::Peers).await?;
+            match tls {
+                Some((tls, name)) => shake(&at.host, &tls, name, tcp).await,
+                None => Ok(Box::new(tcp) as _),
+            }
+        };
+        let dialled = timeout(deadline, dialled).await;
+        dialled.unwrap_or_else(|_| Err(late(&at.host, deadline)))
+    }
+
     /// Counts what became of a call: `what` it was for, by the error's label.
     pub(crate) fn count<T>(&self, what: &'static str, result: &Result<T, Error>) {
         let result = result.as_ref().err().map_or("ok", Error::label);
@@ -112,23 +136,22 @@ impl Dialler {
         reach: Reach,
         tls: Option<&Arc<ClientConfig>>,
     ) -> Result<Box<dyn Connection>, Error> {
+        let tcp = self.open(host, port, reach).await?;
+        let Some(tls) = tls else {
+            return Ok(Box::new(tcp));
+        };
+        let name = ServerName::try_from(host.to_owned());
+        let name = name.map_err(|error| untrusted(host, &error))?;
+        shake(host, &TlsConnector::from(Arc::clone(tls)), name, tcp).await
+    }
+
+    async fn open(&self, host: &str, port: u16, reach: Reach) -> Result<TcpStream, Error> {
         let addresses = self.addresses(host, reach).await?;
         let tcp = connect(host, port, &addresses).await?;
         // Without it a small frame waits for the acknowledgement of the one before.
         tcp.set_nodelay(true)
             .map_err(|error| unreachable(host, &error))?;
-        let Some(tls) = tls else {
-            return Ok(Box::new(tcp));
-        };
-        let untrusted = |cause: String| Error::Untrusted {
-            host: host.to_owned(),
-            cause,
-        };
-        let name =
-            ServerName::try_from(host.to_owned()).map_err(|error| untrusted(error.to_string()))?;
-        let shaken = TlsConnector::from(Arc::clone(tls)).connect(name, tcp).await;
-        let shaken = shaken.map_err(|error| untrusted(error.to_string()))?;
-        Ok(Box::new(shaken))
+        Ok(tcp)
     }
 
     /// The addresses of a host, all of which may be called: one that may not refuses all, for a
@@ -139,13 +162,15 @@ impl Dialler {
             Err(_) => self.ask(host).await?,
         };
         for address in &addresses {
-            self.rules
-                .check(*address)
-                .map_err(|reserved| Error::Denied {
-                    host: host.to_owned(),
-                    address: *address,
-                    reserved,
-                })?;
+            let checked = match reach {
+                Reach::Peers => self.rules.check_peer(*address),
+                Reach::Allowed | Reach::Listed => self.rules.check(*address),
+            };
+            checked.map_err(|reserved| Error::Denied {
+                host: host.to_owned(),
+                address: *address,
+                reserved,
+            })?;
             if reach == Reach::Listed && !self.rules.lists(*address) {
                 return Err(Error::Plain {
                     host: host.to_owned(),
@@ -170,6 +195,17 @@ impl Dialler {
     }
 }
 
+async fn shake(
+    host: &str,
+    tls: &TlsConnector,
+    name: ServerName<'static>,
+    tcp: TcpStream,
+) -> Result<Box<dyn Connection>, Error> {
+    let shaken = tls.connect(name, tcp).await;
+    let shaken = shaken.map_err(|error| untrusted(host, &error))?;
+    Ok(Box::new(shaken))
+}
+
 /// Tries the addresses in turn; each has its share of a few seconds, so that one that swallows
 /// packets leaves time for the next.
 async fn connect(host: &str, port: u16, addresses: &[IpAddr]) -> Result<TcpStream, Error> {
@@ -191,6 +227,13 @@ fn unreachable(host: &str, error: &std::io::Error) -> Error {
     Error::Unreachable {
         host: host.to_owned(),
         cause: error.kind().to_string(),
+    }
+}
+
+fn untrusted(host: &str, error: &dyn std::error::Error) -> Error {
+    Error::Untrusted {
+        host: host.to_owned(),
+        cause: error.to_string(),
     }
 }
 

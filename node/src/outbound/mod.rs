@@ -1,4 +1,4 @@
-//! Calling others: webhooks, key sets, servers that streams are pushed to.
+//! Calling others: webhooks, key sets, servers that streams are pushed to, nodes of the cluster.
 //!
 //! Every call goes through [`Dialler`]: it asks for a name's addresses, refuses the name if any of
 //! them may not be called ([`rules`]), and connects to the very addresses it has checked, so that
@@ -12,7 +12,7 @@ mod resolve;
 mod rules;
 mod tls;
 
-pub(crate) use crate::config::HttpUrl;
+pub(crate) use crate::config::{HostPort, HttpUrl};
 pub(crate) use backoff::Backoff;
 pub(crate) use dial::{Connection, Dialler};
 pub(crate) use http::Http;

@@ -63,6 +63,15 @@ impl Rules {
         }
     }
 
+    /// Whether a node of this cluster may be called there. Pods have private addresses, and nodes on one machine
+    /// its own. What is no place for a node, a cloud's metadata above all, is none because a record says so.
+    pub(crate) fn check_peer(&self, address: IpAddr) -> Result<(), Reserved> {
+        match self.check(address) {
+            Err(Private | Shared | Loopback) => Ok(()),
+            checked => checked,
+        }
+    }
+
     /// Whether the operator has listed it. A cloud's metadata has to be listed by itself: nobody
     /// who lists a private network means to hand out the machine's credentials.
     pub(crate) fn lists(&self, address: IpAddr) -> bool {
@@ -298,6 +307,26 @@ mod tests {
         }
         assert!(rules.lists(ip("10.1.2.3")));
         assert!(!rules.lists(ip("8.8.8.8")), "public, but not listed");
+    }
+
+    #[test]
+    fn peers_are_where_nodes_can_be() {
+        for (text, expected) in [
+            ("10.1.2.3", Ok(())),
+            ("100.64.0.1", Ok(())),
+            ("127.0.0.1", Ok(())),
+            ("::1", Ok(())),
+            ("fd12::1", Ok(())),
+            ("8.8.8.8", Ok(())),
+            ("169.254.169.254", Err(Metadata)),
+            ("::ffff:169.254.169.254", Err(Metadata)),
+            ("fd00:ec2::254", Err(Metadata)),
+            ("169.254.1.1", Err(LinkLocal)),
+            ("0.0.0.0", Err(Unspecified)),
+            ("224.0.0.1", Err(Multicast)),
+        ] {
+            assert_eq!(Rules::default().check_peer(ip(text)), expected, "{text}");
+        }
     }
 
     #[test]

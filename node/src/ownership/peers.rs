@@ -1,5 +1,6 @@
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::BoxFuture;
+#[cfg(test)]
+use futures_util::{FutureExt, future::ready};
 use isocast_claims::{Answer, NodeId, Pair};
 
 use crate::rooms::RoomId;
@@ -27,9 +28,11 @@ pub(crate) trait Peers: Send + Sync + std::fmt::Debug {
 }
 
 /// There are none.
+#[cfg(test)]
 #[derive(Debug)]
 pub(crate) struct Alone;
 
+#[cfg(test)]
 impl Peers for Alone {
     fn known(&self) -> Vec<NodeId> {
         Vec::new()

@@ -17,8 +17,9 @@ use crate::issuer::{FetchedKeys, HttpSource, Issuer, Keys};
 use crate::load::Load;
 use crate::metrics::Metrics;
 use crate::outbound::{self, Dialler};
-use crate::ownership::{self, Alone, Ownership};
+use crate::ownership::{self, Ownership};
 use crate::packager::Packager;
+use crate::peers::Peers;
 use crate::registry;
 use crate::restream::{self, Restreams};
 use crate::rooms::{self, Rooms};
@@ -60,7 +61,7 @@ pub(crate) fn assemble(parts: Parts, at: &NodeFile) -> Arc<App> {
     let restreams = match config.restream.enabled {
         true => Restreams::new(
             Arc::clone(&rooms),
-            dialler,
+            Arc::clone(&dialler),
             restream::Allowed::new(&config.restream.allow_hosts),
             &metrics,
             stop.clone(),
@@ -79,22 +80,32 @@ pub(crate) fn assemble(parts: Parts, at: &NodeFile) -> Arc<App> {
     });
     let issuer = keys.map(|keys| Issuer::new(keys, &config.auth));
     let hub = Arc::new(Hub::new(hub_limits(&config)));
+    let me = Owner {
+        node: NodeId::parse(&config.node.id).expect("a node id, as it was checked"),
+        incarnation: Incarnation(u64::try_from(unix_now().0).unwrap_or(0)),
+    };
+    let peers = Arc::new(Peers::start(
+        me.clone(),
+        secrets.peers,
+        &config.peers,
+        Arc::clone(&dialler),
+        stop.closing_token(),
+        &tasks,
+    ));
     Arc::new(App {
         node_id: config.node.id.clone(),
         known_rooms: rooms::Cache::new(Arc::clone(&rooms)),
         rooms,
         ownership: Ownership::new(ownership::Parts {
-            me: Owner {
-                node: NodeId::parse(&config.node.id).expect("a node id, as it was checked"),
-                incarnation: Incarnation(u64::try_from(unix_now().0).unwrap_or(0)),
-            },
+            me,
             settings: isocast_claims::Settings::default(),
             registry: Arc::new(registry::Memory::default()),
-            peers: Arc::new(Alone),
+            peers: Arc::clone(&peers) as _,
             hub: Arc::clone(&hub),
             corrupt: metrics.registry_corrupt.clone(),
             tasks: tasks.clone(),
         }),
+        peers,
         hub,
         bans: Bans::default(),
         packager: Packager::new(config.hls.clone(), tasks.clone()),

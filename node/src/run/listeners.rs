@@ -97,18 +97,21 @@ impl Ports {
                 caps: Caps::where_newcomers_win(rtmp_max, rtmp.pre_auth_per_ip_max),
                 is_public: true,
                 tls: None,
+                mutual: None,
             },
             http: Port {
                 speaks: Speaks::Http(api::public(Arc::clone(app))),
                 caps: Caps::new(http_max, http.connections_per_ip_max),
                 is_public: true,
                 tls: None,
+                mutual: None,
             },
             internal: Port {
                 speaks: Speaks::Http(api::internal(Arc::clone(app))),
                 caps: Caps::new(INTERNAL_CONNECTIONS_MAX, INTERNAL_CONNECTIONS_MAX),
                 is_public: false,
                 tls: None,
+                mutual: app.peers.mutual(),
             },
         }
     }

@@ -5,6 +5,7 @@ use isocast_access::{KeySet, Keyring};
 
 use crate::config::{Config, HttpUrl};
 use crate::data::{self, Folder, KeyringFile, Lock, Reread, Token, TokenFile};
+use crate::peers::Credential;
 use crate::rooms::Store;
 use crate::webhooks;
 
@@ -27,6 +28,8 @@ pub(crate) struct Secrets {
     pub key_set: Option<KeySetAt>,
     /// Where webhooks go, and what signs them; `None` where they are not configured.
     pub webhooks: Option<(HttpUrl, webhooks::Secrets)>,
+    /// By what other nodes are known; `None` where there are none.
+    pub peers: Option<Credential>,
 }
 
 pub(crate) enum KeySetAt {
@@ -65,6 +68,7 @@ impl Secrets {
         let mut paths = vec![api.path(), admin.path(), play.path(), publish.path()];
         paths.push(&config.tls.key_file);
         paths.extend([&*config.rooms.secret_file, &*config.postgres.url_file]);
+        paths.extend([&*config.peers.token_file, &*config.peers.tls_key_file]);
         paths.extend(webhooks.as_ref().map(TokenFile::path));
         for path in folder.exposed(&paths) {
             tracing::warn!(path = %path.display(), "others on this machine can read this secret; make it mode 0600");
@@ -75,6 +79,7 @@ impl Secrets {
             play_keys: keyring("play.secret_file", play, lock)?,
             publish_keys: keyring("publish.secret_file", publish, lock)?,
             key_set: key_set(config)?,
+            peers: Credential::read(&config.peers)?,
             webhooks: match webhooks {
                 Some(file) => Some(webhook_signer(config, file, lock)?),
                 None => None,

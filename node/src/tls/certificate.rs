@@ -1,6 +1,6 @@
 //! The certificate and its private key, from the two files that the configuration names.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -12,14 +12,52 @@ use rustls::{Error as TlsError, InconsistentKeys};
 use sha2::{Digest, Sha256};
 use x509_cert::der::Decode;
 
-use crate::config::Tls;
+use crate::config;
 use crate::data::{self, Secret};
 
 /// Chains of a few kilobytes are long.
 const FILE_BYTES_MAX: u64 = 256 << 10;
 
-const CERT_FILE: &str = "tls.cert_file";
-const KEY_FILE: &str = "tls.key_file";
+/// A file, and the key of the configuration that names it.
+#[derive(Clone, Debug)]
+pub(super) struct Named {
+    pub(super) key: &'static str,
+    pub(super) path: PathBuf,
+}
+
+impl Named {
+    pub(super) fn new(key: &'static str, path: &Path) -> Self {
+        let path = path.to_owned();
+        Self { key, path }
+    }
+
+    pub(super) fn read(&self) -> Result<Vec<u8>, Error> {
+        data::read_file(&self.path, FILE_BYTES_MAX).map_err(|error| self.wrong(&error.to_string()))
+    }
+
+    pub(super) fn wrong(&self, what: &str) -> Error {
+        Error {
+            key: self.key,
+            what: format!("{}: {what}", self.path.display()),
+        }
+    }
+}
+
+/// Where a certificate and its private key are.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    pub(super) cert: Named,
+    pub(super) key: Named,
+}
+
+impl From<&config::Tls> for Files {
+    fn from(tls: &config::Tls) -> Self {
+        Self {
+            cert: Named::new("tls.cert_file", &tls.cert_file),
+            key: Named::new("tls.key_file", &tls.key_file),
+        }
+    }
+}
 
 /// What is wrong with one of the files, and which key of the configuration names it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,10 +69,10 @@ pub(crate) struct Error {
 
 impl Error {
     /// One of the files is to blame; it is not known which.
-    pub(super) fn of_either(files: &Tls, what: &str) -> Self {
-        let (cert, key) = (files.cert_file.display(), files.key_file.display());
+    pub(super) fn of_either(files: &Files, what: &str) -> Self {
+        let (cert, key) = (files.cert.path.display(), files.key.path.display());
         Self {
-            key: CERT_FILE,
+            key: files.cert.key,
             what: format!("{cert} or {key}: {what}"),
         }
     }
@@ -48,7 +86,7 @@ pub(crate) struct Certificate {
 }
 
 impl Certificate {
-    pub(crate) fn read(files: &Tls) -> Result<Self, Error> {
+    pub(crate) fn read(files: &Files) -> Result<Self, Error> {
         Contents::read(files)?.certificate()
     }
 
@@ -59,17 +97,17 @@ impl Certificate {
 
 /// Both files as they are now, whatever they hold.
 pub(super) struct Contents<'f> {
-    files: &'f Tls,
+    files: &'f Files,
     chain: Vec<u8>,
     key: Secret<Vec<u8>>,
 }
 
 impl<'f> Contents<'f> {
-    pub(super) fn read(files: &'f Tls) -> Result<Self, Error> {
+    pub(super) fn read(files: &'f Files) -> Result<Self, Error> {
         Ok(Self {
             files,
-            chain: read(CERT_FILE, &files.cert_file)?,
-            key: Secret::new(read(KEY_FILE, &files.key_file)?),
+            chain: files.cert.read()?,
+            key: Secret::new(files.key.read()?),
         })
     }
 
@@ -83,8 +121,12 @@ impl<'f> Contents<'f> {
     }
 
     pub(super) fn certificate(&self) -> Result<Certificate, Error> {
-        let of_chain = |what| wrong(CERT_FILE, &self.files.cert_file, what);
-        let of_key = |what| wrong(KEY_FILE, &self.files.key_file, what);
+        let Files {
+            cert: cert_file,
+            key: key_file,
+        } = self.files;
+        let of_chain = |what: &str| cert_file.wrong(what);
+        let of_key = |what: &str| key_file.wrong(what);
         let chain: Vec<_> = CertificateDer::pem_slice_iter(&self.chain)
             .collect::<Result<_, _>>()
             .map_err(|_| of_chain("is broken PEM"))?;
@@ -97,7 +139,10 @@ impl<'f> Contents<'f> {
         let key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider());
         let key = key.map_err(|error| match error {
             TlsError::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-                of_key("does not belong to the first certificate of tls.cert_file")
+                let cert_key = cert_file.key;
+                of_key(&format!(
+                    "does not belong to the first certificate of {cert_key}"
+                ))
             }
             TlsError::InvalidCertificate(_) => of_chain("its first certificate is broken"),
             _ => of_key("its key is broken, or of a kind that is not supported"),
@@ -106,17 +151,6 @@ impl<'f> Contents<'f> {
             key: Arc::new(key),
             expires,
         })
-    }
-}
-
-fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, Error> {
-    data::read_file(path, FILE_BYTES_MAX).map_err(|error| wrong(key, path, &error.to_string()))
-}
-
-fn wrong(key: &'static str, path: &Path, what: &str) -> Error {
-    Error {
-        key,
-        what: format!("{}: {what}", path.display()),
     }
 }
 

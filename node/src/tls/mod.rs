@@ -1,12 +1,15 @@
-//! TLS at the public ports: the certificate, what connections are accepted with, and its replacement while the node runs.
+//! TLS: the certificate of the public ports, what connections are accepted with, and its replacement while the node runs;
+//! and the certificates by which nodes know each other.
 
 mod certificate;
+mod mutual;
 mod reload;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub(crate) use certificate::{Certificate, Error};
+pub(crate) use certificate::{Certificate, Error, Files};
+pub(crate) use mutual::{Mutual, rejected, server_name};
 pub(crate) use reload::Reloader;
 
 use std::sync::Arc;

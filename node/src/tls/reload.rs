@@ -9,9 +9,8 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::certificate::Contents;
-use super::{Acceptors, Certificate, Error};
+use super::{Acceptors, Certificate, Error, Files};
 use crate::app::App;
-use crate::config::Tls;
 use crate::data::Reading;
 use crate::metrics::{Metrics, ResultLabel};
 
@@ -19,7 +18,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(3);
 
 #[derive(Debug)]
 pub(crate) struct Reloader {
-    files: Arc<Tls>,
+    files: Arc<Files>,
     seen: Seen,
     reading: Reading<Option<Change>>,
     acceptors: watch::Sender<Acceptors>,
@@ -37,7 +36,7 @@ type Change = (Seen, Result<Certificate, Error>);
 
 impl Reloader {
     /// Reads for the first time, before anything is served; this alone may fail.
-    pub(crate) fn start(files: Tls, metrics: &Metrics) -> Result<Self, Error> {
+    pub(crate) fn start(files: Files, metrics: &Metrics) -> Result<Self, Error> {
         let contents = Contents::read(&files)?;
         let certificate = contents.certificate()?;
         let seen = Seen::Contents(contents.digest());
@@ -76,7 +75,7 @@ impl Reloader {
         self.seen = seen;
         let result = match certificate {
             Ok(certificate) => {
-                tracing::info!(file = %self.files.cert_file.display(), "a new certificate is in use");
+                tracing::info!(file = %self.files.cert.path.display(), "a new certificate is in use");
                 note_expiry(&self.files, &certificate, metrics);
                 self.acceptors.send_replace(Acceptors::new(&certificate));
                 "ok"
@@ -106,7 +105,7 @@ impl Reloader {
     }
 }
 
-fn change_since(seen: &Seen, files: &Tls) -> Option<Change> {
+fn change_since(seen: &Seen, files: &Files) -> Option<Change> {
     let contents = Contents::read(files);
     let now = match &contents {
         Ok(contents) => Seen::Contents(contents.digest()),
@@ -118,9 +117,9 @@ fn change_since(seen: &Seen, files: &Tls) -> Option<Change> {
     Some((now, contents.and_then(|contents| contents.certificate())))
 }
 
-fn note_expiry(files: &Tls, certificate: &Certificate, metrics: &Metrics) {
+fn note_expiry(files: &Files, certificate: &Certificate, metrics: &Metrics) {
     metrics.certificate_expires(certificate.expires);
     if certificate.is_expired() {
-        tracing::warn!(file = %files.cert_file.display(), "the certificate has expired");
+        tracing::warn!(file = %files.cert.path.display(), "the certificate has expired");
     }
 }

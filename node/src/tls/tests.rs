@@ -39,14 +39,14 @@ impl Issued {
     }
 
     /// In two files of this folder.
-    pub(crate) fn write(&self, folder: &Path) -> Tls {
+    pub(crate) fn write(&self, folder: &Path) -> Files {
         let files = Tls {
             cert_file: folder.join("tls.crt"),
             key_file: folder.join("tls.key"),
         };
         std::fs::write(&files.cert_file, &self.chain).unwrap();
         std::fs::write(&files.key_file, &self.key).unwrap();
-        files
+        (&files).into()
     }
 }
 
@@ -176,7 +176,7 @@ fn files_are_taken_or_refused_with_the_key_that_names_them() {
 fn a_missing_or_endless_file_is_named() {
     let scratch = Scratch::new();
     let mut files = Issued::new().write(scratch.path());
-    files.cert_file = scratch.path().join("none");
+    files.cert.path = scratch.path().join("none");
     let error = Certificate::read(&files).unwrap_err();
     assert!(error.key == "tls.cert_file" && error.to_string().contains("/none: No such file"));
     scratch.write("large", &vec![b'\n'; (256 << 10) + 1]);
@@ -186,9 +186,9 @@ fn a_missing_or_endless_file_is_named() {
         ("/dev/zero".into(), "this is no file"),
         (scratch.path().join("pipe"), "this is no file"),
     ] {
-        files.cert_file = path;
+        files.cert.path = path;
         let error = Certificate::read(&files).unwrap_err();
-        let expected = format!("{}: {what}", files.cert_file.display());
+        let expected = format!("{}: {what}", files.cert.path.display());
         assert_eq!(error.to_string(), expected);
     }
 }
@@ -268,7 +268,7 @@ async fn a_moved_link_above_the_files_counts_as_a_change() {
         key_file: path("tls.key"),
     };
     let metrics = Metrics::new();
-    let mut reloader = Reloader::start(files, &metrics).unwrap();
+    let mut reloader = Reloader::start((&files).into(), &metrics).unwrap();
     let acceptors = reloader.acceptors();
     symlink("2", path("..data_tmp")).unwrap();
     std::fs::rename(path("..data_tmp"), path("..data")).unwrap();
