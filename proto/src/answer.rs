@@ -26,12 +26,10 @@ pub enum Verdict {
 pub struct Description {
     /// What becomes of the room there.
     pub state: State,
-    /// The claim under which the node has, or had, the room.
+    /// The claim under which the node has the room, or had it last.
     pub pair: Option<Pair>,
     /// The room's time at the newest frame, in milliseconds.
     pub room_time_ms: Option<i64>,
-    /// The media sequence number of the next segment.
-    pub next_msn: Option<u64>,
 }
 
 /// What becomes of a room on one node.
@@ -151,7 +149,6 @@ impl TryFrom<v1::DescribeResponse> for Description {
             state,
             pair: bad::optional_pair(response.pair)?,
             room_time_ms: response.room_time_ms,
-            next_msn: response.next_msn,
         })
     }
 }
@@ -168,7 +165,6 @@ impl From<&Description> for v1::DescribeResponse {
             status: status.into(),
             pair: description.pair.as_ref().map(Into::into),
             room_time_ms: description.room_time_ms,
-            next_msn: description.next_msn,
         }
     }
 }

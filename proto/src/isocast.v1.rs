@@ -116,15 +116,12 @@ pub struct DescribeRequest {
 pub struct DescribeResponse {
     #[prost(enumeration = "describe_response::Status", tag = "1")]
     pub status: i32,
-    /// The claim under which the node has, or had, the room.
+    /// The claim under which the node has the room, or had it last.
     #[prost(message, optional, tag = "2")]
     pub pair: ::core::option::Option<Pair>,
     /// The room's time at the newest frame, in milliseconds.
     #[prost(int64, optional, tag = "3")]
     pub room_time_ms: ::core::option::Option<i64>,
-    /// The media sequence number of the next segment.
-    #[prost(uint64, optional, tag = "4")]
-    pub next_msn: ::core::option::Option<u64>,
 }
 /// Nested message and enum types in `DescribeResponse`.
 pub mod describe_response {

@@ -73,11 +73,10 @@ proptest! {
         standing in standing(),
         state in state(),
         room_time_ms in option::of(any::<i64>()),
-        next_msn in option::of(any::<u64>()),
     ) {
         let me = Introduction(pair.owner.clone());
         prop_assert_eq!(&carried::<v1::IntroduceResponse, _>(&(&me).into(), Introduction::try_from), &me);
-        let description = Description { state, pair: floor.clone(), room_time_ms, next_msn };
+        let description = Description { state, pair: floor.clone(), room_time_ms };
         let read = carried::<v1::DescribeResponse, _>(&(&description).into(), Description::try_from);
         prop_assert_eq!(&read, &description);
         let answer = Answer { floor, standing };

@@ -2,7 +2,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use isocast_claims::Pair;
-use isocast_media::{Frame, UnixMs};
+use isocast_media::{Frame, MediaMs, UnixMs};
 
 use super::life::State;
 use super::meter::{Dropped, Meter};
@@ -83,6 +83,12 @@ impl Stream {
             frames: present.map_or(0, |present| present.frames),
             last: stays.map(|present| present.last_frame),
         })
+    }
+
+    /// The newest publisher's claim, whether it is still there or not, and the room's time at its newest frame.
+    pub(crate) fn newest(&self) -> Option<(Pair, MediaMs)> {
+        let inner = self.read();
+        Some((inner.pair.clone()?, inner.ring.head_time()))
     }
 
     /// A publisher with a lower claim has lost the room: it is told, and its viewers are held.

@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use isocast_claims::{Answer, Owner};
 use isocast_proto::v1::peer_service_client::PeerServiceClient;
 use isocast_proto::{Asked, Bad, Introduction, MESSAGE_BYTES_MAX, Verdict, v1};
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
 
@@ -43,8 +45,13 @@ struct Line {
 }
 
 impl Client {
-    pub(super) fn new(at: HostPort, credential: Credential, dialler: Arc<Dialler>) -> Self {
-        let channel = channel(at.clone(), credential.clone(), Arc::clone(&dialler));
+    pub(super) fn new(
+        at: HostPort,
+        credential: Credential,
+        dialler: Arc<Dialler>,
+        tasks: TaskTracker,
+    ) -> Self {
+        let channel = channel(at.clone(), credential.clone(), Arc::clone(&dialler), tasks);
         let stub = PeerServiceClient::new(channel)
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
@@ -134,7 +141,22 @@ impl Client {
     }
 }
 
-fn channel(at: HostPort, credential: Credential, dialler: Arc<Dialler>) -> Channel {
+/// Its tasks end when it is dropped.
+#[derive(Debug)]
+struct Owned(TaskTracker);
+
+impl hyper::rt::Executor<Pin<Box<dyn Future<Output = ()> + Send>>> for Owned {
+    fn execute(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        self.0.spawn(task);
+    }
+}
+
+fn channel(
+    at: HostPort,
+    credential: Credential,
+    dialler: Arc<Dialler>,
+    tasks: TaskTracker,
+) -> Channel {
     let breaker = Arc::new(Breaker::default());
     let connect = tower::service_fn(move |_| {
         let (at, credential) = (at.clone(), credential.clone());
@@ -155,6 +177,7 @@ fn channel(at: HostPort, credential: Credential, dialler: Arc<Dialler>) -> Chann
     });
     // The name is what requests say for their host; where the peer is, the connector knows.
     Endpoint::from_static("http://isocast-peer")
+        .executor(Owned(tasks))
         .concurrency_limit(CALLS_MAX)
         .buffer_size(CALLS_MAX)
         .http2_keep_alive_interval(PING_EVERY)

@@ -9,6 +9,7 @@ use isocast_claims::{NodeId, Owner};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::client::Client;
 use super::srv::LookUp;
@@ -41,6 +42,7 @@ pub(super) struct Discovery {
     pub credential: Credential,
     pub dialler: Arc<Dialler>,
     pub known: watch::Sender<Arc<Known>>,
+    pub tasks: TaskTracker,
 }
 
 /// Where peers have been looked for.
@@ -94,6 +96,7 @@ impl Discovery {
                     at.clone(),
                     self.credential.clone(),
                     Arc::clone(&self.dialler),
+                    self.tasks.clone(),
                 ),
                 owner: None,
             });
@@ -217,6 +220,7 @@ mod tests {
             credential: Credential::read(&config).unwrap().unwrap(),
             dialler: Arc::new(dialler),
             known: watch::Sender::default(),
+            tasks: TaskTracker::new(),
         }
     }
 
@@ -258,6 +262,7 @@ mod tests {
                 at.parse().unwrap(),
                 discovery.credential.clone(),
                 Arc::clone(&discovery.dialler),
+                TaskTracker::new(),
             ),
             owner,
         };

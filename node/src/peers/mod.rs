@@ -76,6 +76,7 @@ impl Peers {
                 credential,
                 dialler,
                 known: known.clone(),
+                tasks: tasks.clone(),
             };
             tasks.spawn(discovery.run(stop));
         }

@@ -43,17 +43,19 @@ impl Service {
 
     fn describe(&self, room: &RoomId) -> Description {
         let stream = self.hub.stream(room);
+        let stream = stream.filter(|stream| stream.state() != hub::State::Gone);
         let state = match stream.as_ref().map(|stream| stream.state()) {
             None | Some(hub::State::Gone) => State::None,
             Some(hub::State::Live) => State::Live,
             Some(hub::State::Interrupted) => State::Interrupted,
             Some(hub::State::Ended) => State::Ended,
         };
+        let newest = stream.and_then(|stream| stream.newest());
+        let (pair, room_time) = newest.unzip();
         Description {
             state,
-            pair: self.ownership.owns(room),
-            room_time_ms: None,
-            next_msn: None,
+            pair,
+            room_time_ms: room_time.map(|time| time.0),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isocast_claims::{Incarnation, NodeId, Owner, Pair, Standing};
-use isocast_proto::v1;
 use isocast_proto::v1::peer_service_client::PeerServiceClient;
+use isocast_proto::{Description, State, v1};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -150,6 +150,52 @@ async fn three_nodes_find_ask_and_tell_each_other() {
         }
         assert_eq!(peers.ask(&id("node-9"), &room, &pair(7)).await, None);
     }
+}
+
+#[tokio::test]
+async fn a_node_that_ends_leaves_no_connection_behind() {
+    let one = node("node-1", vec![]).await;
+    let two = node("node-2", vec![at(&one)]).await;
+    knows(&two, &["node-1"]).await;
+    two.app.stop.close();
+    two.app.stop.close_listeners();
+    two.app.tasks.close();
+    let ended = timeout(Duration::from_secs(5), two.app.tasks.wait()).await;
+    assert!(ended.is_ok(), "{} tasks go on", two.app.tasks.len());
+    assert_eq!(two.app.peers.known(), []);
+}
+
+#[tokio::test]
+async fn a_room_is_described_as_it_is_here() {
+    let one = node("node-1", vec![]).await;
+    let mut stub = stub(&one).await;
+    let mut describe = async |room: &str| {
+        let asked = v1::DescribeRequest {
+            to: "node-1".into(),
+            room: room.into(),
+        };
+        let answer = stub.describe(with_token(asked, TOKEN)).await.unwrap();
+        Description::try_from(answer.into_inner()).unwrap()
+    };
+    let nothing = Description {
+        state: State::None,
+        pair: None,
+        room_time_ms: None,
+    };
+    assert_eq!(describe("open").await, nothing);
+    let (publisher, stream) = crate::api::tests::publish(&one);
+    let live = describe("open").await;
+    let (pair, time) = stream.newest().expect("a publisher");
+    assert_eq!((live.state, live.room_time_ms), (State::Live, Some(time.0)));
+    assert_eq!(
+        (live.pair.as_ref(), &pair),
+        (Some(&pair), &publisher.claim().pair)
+    );
+    drop(publisher);
+    let interrupted = describe("open").await;
+    assert_eq!(interrupted.state, State::Interrupted);
+    assert_eq!(interrupted.pair, live.pair);
+    assert_eq!(describe("shut").await, nothing);
 }
 
 #[tokio::test]
@@ -388,7 +434,8 @@ async fn is_counted(node: &Node, reason: &str) {
 async fn introduced(node: &Node, by: &config::Peers) -> Result<Owner, crate::outbound::Error> {
     let credential = Credential::read(by).unwrap().unwrap();
     let dialler = crate::run::assemble::dialler(&node.app.config, &node.app.metrics).unwrap();
-    let client = Client::new(at(node), credential, dialler);
+    let tasks = node.app.tasks.clone();
+    let client = Client::new(at(node), credential, dialler, tasks);
     client.introduce().await
 }
 
