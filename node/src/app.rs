@@ -12,6 +12,8 @@ use tokio_util::task::TaskTracker;
 use crate::config::Config;
 use crate::data::{Reread, Token};
 use crate::edge::{self, Buckets, Connected, Tcp};
+use crate::error::Refusal;
+use crate::fetch::Fetcher;
 use crate::hub::{Hub, Protocol, Stream, Subscriber};
 use crate::ingest::{Admission, Bans};
 use crate::issuer::Issuer;
@@ -21,7 +23,7 @@ use crate::ownership::Ownership;
 use crate::packager::Packager;
 use crate::peers::Peers;
 use crate::restream::Restreams;
-use crate::rooms::{self, Rooms};
+use crate::rooms::{self, RoomId, Rooms};
 use crate::stop::Stop;
 use crate::thumbnail::Thumbnails;
 use crate::webhooks::Webhooks;
@@ -36,6 +38,8 @@ pub(crate) struct App {
     pub hub: Arc<Hub>,
     pub bans: Bans,
     pub packager: Packager,
+    /// HLS of rooms that other nodes own; `None` where there are no others.
+    pub fetcher: Option<Fetcher>,
     pub thumbnails: Thumbnails,
     pub metrics: Metrics,
     pub load: Load,
@@ -105,14 +109,35 @@ impl App {
     /// Those who watch a stream in this way now.
     pub(crate) fn viewers(&self, stream: &Stream, protocol: Protocol) -> usize {
         match protocol {
-            Protocol::Hls => self.packager.viewers(stream.room()),
+            Protocol::Hls => self.packager.viewers(stream.room()) + self.fetched(stream.room()),
             _ => stream.viewers().by(protocol),
         }
     }
 
     /// Those who watch any stream in any way now.
     pub(crate) fn viewers_total(&self) -> usize {
-        self.hub.viewers() + self.packager.viewers_total()
+        self.hub.viewers() + self.hls_viewers()
+    }
+
+    /// Those who watch any stream by HLS now, wherever it is cut.
+    pub(crate) fn hls_viewers(&self) -> usize {
+        let fetched = self.fetcher.as_ref().map_or(0, Fetcher::viewers_total);
+        self.packager.viewers_total() + fetched
+    }
+
+    /// Those who watch a room by HLS here that another node cuts.
+    fn fetched(&self, room: &RoomId) -> usize {
+        let fetcher = self.fetcher.as_ref();
+        fetcher.map_or(0, |fetcher| fetcher.viewers(room))
+    }
+
+    /// Whether this node takes one more viewer.
+    pub(crate) fn check_viewer_place(&self) -> Result<(), Refusal> {
+        self.load.check_new_viewer()?;
+        match self.viewers_total() < self.config.limits.viewers_max {
+            true => Ok(()),
+            false => Err(Refusal::Full),
+        }
     }
 
     /// Counts what a viewer has skipped since `counted`; the new total.

@@ -102,7 +102,6 @@ pub(crate) struct Metrics {
     /// Fetches of an issuer's keys, by what became of them.
     pub key_set_fetches: Family<ResultLabel, Counter>,
     pub experience: Experiences,
-    #[cfg_attr(not(test), expect(dead_code, reason = "counted once delivery fetches"))]
     pub fetches: Fetches,
     refusals: Family<RefusalLabels, Counter>,
     refusals_logged: Mutex<HashMap<RefusalLabels, Instant>>,

@@ -105,6 +105,9 @@ async fn tick(app: Arc<App>) {
         }
         let now = Instant::now();
         app.hub.tick(now);
+        if let Some(fetcher) = &app.fetcher {
+            fetcher.tick();
+        }
         app.webhooks.look(&app.hub, &app.packager);
         app.restreams.look();
         for _ in 0..app.hub.send_away_stalled(now, stall) {

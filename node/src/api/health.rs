@@ -41,10 +41,11 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
         .count();
     app.metrics.streams_active.set(live as i64);
     for protocol in Protocol::VIEWERS {
-        let viewers: usize = streams
-            .iter()
-            .map(|stream| app.viewers(stream, protocol))
-            .sum();
+        let of_stream = |stream: &Arc<hub::Stream>| stream.viewers().by(protocol);
+        let viewers = match protocol {
+            Protocol::Hls => app.hls_viewers(),
+            _ => streams.iter().map(of_stream).sum(),
+        };
         let label = ProtocolLabel {
             protocol: protocol.label(),
         };

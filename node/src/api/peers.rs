@@ -6,12 +6,15 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use isocast_proto::v1::peer_service_server::SERVICE_NAME;
 use tonic::Status;
 
 use super::auth::Member;
 use crate::app::App;
+use crate::delivery::hls;
 use crate::error::Refusal;
+use crate::fetch::wire::PEER_HLS;
 use crate::peers::{self, Service};
 
 /// None where this node has nothing to know peers by.
@@ -24,6 +27,22 @@ pub(super) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
     Router::new()
         .route_service(&format!("/{SERVICE_NAME}/{{method}}"), service.served())
         .layer(middleware::from_fn_with_state(Arc::clone(app), members))
+        .merge(hls(app))
+}
+
+fn hls(app: &Arc<App>) -> Router<Arc<App>> {
+    Router::new()
+        .route(
+            &format!("{PEER_HLS}/{{room}}/{{file}}"),
+            get(hls::peers::playlist),
+        )
+        .route(
+            &format!("{PEER_HLS}/{{room}}/{{claim}}/{{segment}}"),
+            get(hls::peers::segment),
+        )
+        .layer(middleware::from_extractor_with_state::<Member, _>(
+            Arc::clone(app),
+        ))
 }
 
 /// Lets members through, and counts what is refused. gRPC says that in headers of its own.

@@ -71,10 +71,7 @@ pub(crate) async fn joinable(
 
 /// Whether the node and the room take one more viewer.
 pub(crate) fn check_place(app: &App, stream: &Stream) -> Result<(), Refusal> {
-    app.load.check_new_viewer()?;
-    if app.viewers_total() >= app.config.limits.viewers_max {
-        return Err(Refusal::Full);
-    }
+    app.check_viewer_place()?;
     let Some(max) = stream.viewers_max() else {
         return Ok(());
     };

@@ -10,26 +10,24 @@ use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use isocast_claims::Pair;
 use isocast_media::hls::PLAYLIST_BYTES_MAX;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::peer::{Ask, Call, Failure, Found, Holder, Reply};
 use super::wire::{self, Object};
-use crate::outbound::Connection;
+use crate::outbound::{Connection, Error};
 use crate::sync;
 
 /// Connects to a peer's internal port, so that HTTP/2 can be spoken there, and says who this node is.
-pub(crate) trait Dial: Send + Sync + Debug {
-    fn dial<'a>(
-        &'a self,
-        holder: &'a Holder,
-    ) -> BoxFuture<'a, Result<Box<dyn Connection>, std::io::Error>>;
+pub(super) trait Dial: Send + Sync + Debug {
+    /// Within a deadline of its own.
+    fn dial<'a>(&'a self, holder: &'a Holder) -> BoxFuture<'a, Result<Box<dyn Connection>, Error>>;
 
     /// What a request has to carry for the peer to take it.
-    fn credential(&self) -> BoxFuture<'_, Option<HeaderValue>>;
+    fn bearer(&self) -> BoxFuture<'_, Option<HeaderValue>>;
 }
 
 /// The largest segment that nodes cut, and a little of the next frame.
@@ -38,7 +36,6 @@ const SEGMENT_BYTES_MAX: usize = 65 << 20;
 const STREAMS_MAX: usize = 90;
 /// Connections to one peer: 720 playlists can be waited for.
 const CONNECTIONS_MAX: usize = 8;
-const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// A peer that has gone without a word is noticed after both of these.
 const PING_EVERY: Duration = Duration::from_secs(2);
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -64,7 +61,7 @@ struct Open {
 }
 
 impl Client {
-    pub(crate) fn new(dial: Arc<dyn Dial>, tasks: TaskTracker, stop: CancellationToken) -> Self {
+    pub(super) fn new(dial: Arc<dyn Dial>, tasks: TaskTracker, stop: CancellationToken) -> Self {
         Self {
             dial,
             lines: sync::Mutex::default(),
@@ -105,8 +102,7 @@ impl Client {
         if open.len() == CONNECTIONS_MAX {
             return Err(Failure::Garbled("more requests at once than it takes"));
         }
-        let sender = timeout(CONNECT_WITHIN, self.connect(holder)).await;
-        let sender = sender.map_err(|_| Failure::Unreachable("no connection in time".into()))??;
+        let sender = self.connect(holder).await?;
         let places = Arc::new(Semaphore::new(STREAMS_MAX));
         let place = Arc::clone(&places).try_acquire_owned();
         open.push(Open {
@@ -138,12 +134,7 @@ impl Client {
     }
 
     async fn request(&self, holder: &Holder, ask: &Ask) -> Result<Request<Empty<Bytes>>, Failure> {
-        let Holder { host, port, .. } = holder;
-        let host = match host.contains(':') {
-            true => format!("[{host}]"),
-            false => host.clone(),
-        };
-        let uri = format!("http://{host}:{port}{}", ask.object.path(&ask.room));
+        let uri = format!("http://{}{}", holder.at, ask.object.path(&ask.room));
         let mut request = Request::new(Empty::new());
         *request.uri_mut() = uri
             .parse()
@@ -152,7 +143,7 @@ impl Client {
         if let Some((known, wait)) = &ask.after {
             wire::ask_after(headers, known.as_ref(), *wait);
         }
-        if let Some(credential) = self.dial.credential().await {
+        if let Some(credential) = self.dial.bearer().await {
             headers.insert(header::AUTHORIZATION, credential);
         }
         Ok(request)
@@ -179,18 +170,20 @@ async fn reply(response: Response<Incoming>, bytes_max: usize) -> Result<Reply, 
     let (head, body) = response.into_parts();
     match head.status {
         StatusCode::OK => {}
-        // 204: there is nothing yet.
-        StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT => return Ok(Reply::Unchanged),
+        StatusCode::NOT_MODIFIED => return claim(&head.headers).map(Reply::Unchanged),
+        StatusCode::NO_CONTENT => return claim(&head.headers).map(Reply::NotYet),
         StatusCode::NOT_FOUND => return Ok(Reply::Absent(wire::told_absent(&head.headers))),
         other => return Err(Failure::Status(other.as_u16())),
     }
-    let pair = wire::told_claim(&head.headers);
-    let pair = pair.ok_or(Failure::Garbled("no claim"))?;
     Ok(Reply::Found(Found {
-        pair,
+        pair: claim(&head.headers)?,
         etag: head.headers.get(header::ETAG).cloned(),
         body: whole(&head.headers, body, bytes_max).await?,
     }))
+}
+
+fn claim(headers: &HeaderMap) -> Result<Pair, Failure> {
+    wire::told_claim(headers).ok_or(Failure::Garbled("no claim"))
 }
 
 /// All of a body, which grows as it comes and no further than it may.

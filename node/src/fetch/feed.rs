@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::http::HeaderValue;
 use bytes::Bytes;
-use isocast_claims::{Pair, Rejected};
+use isocast_claims::{NodeId, Pair, Rejected};
 use isocast_media::hls::{ClaimName, Listed, NotListed, SegmentName};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -60,8 +60,8 @@ struct Standing {
     awaits: bool,
     /// Why there is none, as it was told last.
     absent: Option<Refusal>,
-    /// Those of the newest playlists, oldest first.
-    claims: VecDeque<ClaimName>,
+    /// Those of the newest playlists, oldest first, and the nodes that cut under them where that is known.
+    claims: VecDeque<(ClaimName, Option<NodeId>)>,
 }
 
 /// A media playlist that was admitted.
@@ -251,6 +251,34 @@ impl Feed {
         result
     }
 
+    /// The last playlist of this node itself, which has lost the room.
+    pub(crate) fn leave(&self, pair: Pair, text: Bytes) {
+        let last = Found {
+            pair,
+            etag: None,
+            body: text,
+        };
+        // It was handed out already; whose it was matters to what comes after it.
+        if let Err(why) = self.offer(last, |_| Ok(())) {
+            tracing::debug!(room = %self.room, %why, "the last playlist is not handed on");
+        }
+    }
+
+    /// A broadcast has begun that has no playlist yet: one that is over is no longer shown.
+    pub(super) fn begins(&self) {
+        self.standing.send_modify(|now| {
+            now.absent = None;
+            now.newest.take_if(|newest| newest.listed.ended);
+        });
+    }
+
+    /// The node that cut under this claim.
+    pub(super) fn owner_of(&self, claim: ClaimName) -> Option<NodeId> {
+        let now = self.standing.borrow();
+        let known = now.claims.iter().find(|(known, _)| *known == claim);
+        known.and_then(|(_, node)| node.clone())
+    }
+
     /// The owner says that the newest playlist is the newest still.
     pub(super) fn confirm(&self) {
         self.standing.send_modify(|now| {
@@ -279,7 +307,7 @@ impl Feed {
     }
 
     /// The claim of the newest playlist.
-    pub(super) fn pair(&self) -> Option<Pair> {
+    pub(crate) fn pair(&self) -> Option<Pair> {
         Some(self.standing.borrow().newest.as_ref()?.pair.clone())
     }
 }
@@ -314,9 +342,12 @@ impl Standing {
                 return Err(Unfit::Older);
             }
         }
+        let own = ClaimName::parse(&playlist.pair.name());
         for name in &playlist.listed.names {
-            if !self.claims.contains(&name.claim) {
-                self.claims.push_back(name.claim);
+            if !self.knows(name.claim) {
+                let is_own = own == Some(name.claim);
+                let cut_by = is_own.then(|| playlist.pair.owner.node.clone());
+                self.claims.push_back((name.claim, cut_by));
             }
         }
         while self.claims.len() > CLAIMS_MAX {
@@ -326,6 +357,10 @@ impl Standing {
         self.confirmed = Some(Instant::now());
         self.absent = None;
         Ok(())
+    }
+
+    fn knows(&self, claim: ClaimName) -> bool {
+        self.claims.iter().any(|(known, _)| *known == claim)
     }
 
     fn expects(&self, name: SegmentName) -> bool {
@@ -338,8 +373,7 @@ impl Standing {
         // An owner keeps as many segments as it lists beside those, and the next one may be a moment old.
         let from = first_msn.saturating_sub(names.len() as u64 + 1);
         let to = newest.listed.last_msn().saturating_add(1);
-        names.contains(&name)
-            || (self.claims.contains(&name.claim) && (from..=to).contains(&name.msn))
+        names.contains(&name) || (self.knows(name.claim) && (from..=to).contains(&name.msn))
     }
 }
 

@@ -5,15 +5,10 @@
 //! newer one; segments are fetched once ([`flights`]) and kept ([`cache`]). Who is slow, ill or gone is borne
 //! with ([`origin`]): players give up on errors, and bear waiting and playlists that do not change.
 
-#![expect(
-    unused_imports,
-    reason = "delivery asks it as soon as nodes know each other"
-)]
-#![cfg_attr(not(test), expect(dead_code, reason = "as above"))]
-
 mod breaker;
 mod cache;
 mod client;
+mod cluster;
 mod feed;
 mod flights;
 mod latency;
@@ -33,17 +28,16 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use client::{Client, Dial};
+pub(crate) use cluster::Cluster;
 pub(crate) use feed::Feed;
-pub(crate) use peer::{Call, Holder, Holders};
 
-use crate::config;
 use crate::data::random;
 use crate::error::Refusal;
 use crate::metrics::{FetchLabels, Fetches};
 use crate::rooms::RoomId;
 use crate::sync::Mutex;
 use cache::{Cache, Weighed};
+use client::Client;
 use feed::At;
 use flights::{Flights, Share};
 use origin::{Missing, Origin};
@@ -83,36 +77,41 @@ pub(crate) struct Fetched {
     pub is_hit: bool,
 }
 
-/// What a fetcher needs of others.
-#[derive(Debug)]
-pub(crate) struct Parts {
-    pub holders: Arc<dyn Holders>,
-    pub calls: Arc<dyn Call>,
-    pub settings: config::Fetch,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub cache_bytes_max: usize,
     /// How long a room's last playlist is handed out when its owner has gone.
     pub hold: Duration,
-    pub counted: Fetches,
-    pub tasks: TaskTracker,
-    pub stop: CancellationToken,
 }
 
 impl Fetcher {
-    pub(crate) fn new(parts: Parts) -> Self {
-        let Parts {
-            holders,
-            calls,
-            settings,
-            hold,
-            counted,
-            tasks,
-            stop,
-        } = parts;
+    /// From the other nodes of the cluster.
+    pub(crate) fn of(
+        cluster: Cluster,
+        settings: Settings,
+        counted: Fetches,
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
+        let cluster = Arc::new(cluster);
+        let calls = Client::new(Arc::clone(&cluster) as _, tasks.clone(), stop.clone());
+        let origin = Origin::new(cluster, Arc::new(calls), counted.clone());
+        Self::new(origin, settings, counted, tasks.clone(), stop)
+    }
+
+    fn new(
+        origin: Origin,
+        settings: Settings,
+        counted: Fetches,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
         Self(Arc::new(Inner {
-            origin: Origin::new(holders, calls, counted.clone()),
+            origin,
             feeds: Mutex::default(),
             segments: Mutex::new(Cache::new(settings.cache_bytes_max)),
             flights: Flights::new(tasks.clone(), stop.clone()),
-            hold,
+            hold: settings.hold,
             counted,
             tasks,
             stop,
@@ -166,7 +165,7 @@ impl Fetcher {
     /// The multivariant playlist of a room that has a media playlist.
     pub(crate) async fn multivariant(&self, feed: &Feed) -> Result<Fetched, Refusal> {
         feed.playlist().await?;
-        let fetched = self.fly(feed.room(), Object::Multivariant).await;
+        let fetched = self.fly(feed, Object::Multivariant).await;
         let (found, is_hit) = match fetched {
             Ok((found, share)) => {
                 feed.keep_multivariant(found.clone());
@@ -187,11 +186,11 @@ impl Fetcher {
             self.count("segment", "hit");
             return Ok(fetched_as(found, true));
         }
-        self.feed(room)?
-            .expects(name)
+        let feed = self.feed(room)?;
+        feed.expects(name)
             .await
             .inspect_err(|_| self.count("segment", "none"))?;
-        let (found, share) = self.fly(room, Object::Segment(name)).await?;
+        let (found, share) = self.fly(&feed, Object::Segment(name)).await?;
         Ok(fetched_as(found, share == Share::Joined))
     }
 
@@ -221,12 +220,15 @@ impl Fetcher {
         self.0.counted.cache_bytes.set(segments.bytes() as i64);
     }
 
-    async fn fly(&self, room: &RoomId, object: Object) -> Result<(Found, Share), Refusal> {
-        let inner = Arc::clone(&self.0);
-        let key = (room.clone(), object);
-        let fetch = {
-            let (room, object) = key.clone();
-            move || async move { inner.fetch(&room, object).await }
+    async fn fly(&self, feed: &Feed, object: Object) -> Result<(Found, Share), Refusal> {
+        let key = (feed.room().clone(), object);
+        let fetch = || {
+            let (inner, (room, object)) = (Arc::clone(&self.0), key.clone());
+            let cut_by = match object {
+                Object::Segment(name) => feed.owner_of(name.claim),
+                Object::Playlist | Object::Multivariant => None,
+            };
+            async move { inner.fetch(&room, object, cut_by).await }
         };
         let flown = self.0.flights.join(&key, fetch).await;
         let (fetched, share) = flown.map_err(|_| Refusal::Overloaded)?;
@@ -250,8 +252,13 @@ impl Fetcher {
 }
 
 impl Inner {
-    async fn fetch(&self, room: &RoomId, object: Object) -> Result<Found, Missing> {
-        let found = self.origin.fetch(room, object).await?;
+    async fn fetch(
+        &self,
+        room: &RoomId,
+        object: Object,
+        cut_by: Option<NodeId>,
+    ) -> Result<Found, Missing> {
+        let found = self.origin.fetch(room, object, cut_by.as_ref()).await?;
         if let Object::Segment(name) = object {
             // A name stands for its bytes whoever has them: no claim is asked about here, for playlists, which
             // alone name segments, were.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use isocast_claims::NodeId;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
@@ -68,7 +69,12 @@ impl Origin {
 
     /// Fetches something, from whoever has it. Tries again where that fails, for as long as a proxied answer may
     /// take: players bear waiting better than errors.
-    pub(super) async fn fetch(&self, room: &RoomId, object: Object) -> Result<Found, Missing> {
+    pub(super) async fn fetch(
+        &self,
+        room: &RoomId,
+        object: Object,
+        cut_by: Option<&NodeId>,
+    ) -> Result<Found, Missing> {
         let give_up = Instant::now() + DEADLINE_MAX;
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(500));
         let ask = Ask {
@@ -78,7 +84,7 @@ impl Origin {
         };
         let mut failure = Failure::Late;
         loop {
-            let attempt = timeout_at(give_up, self.attempt(&ask)).await;
+            let attempt = timeout_at(give_up, self.attempt(&ask, cut_by)).await;
             match attempt {
                 Err(_) => return Err(Missing::Failed(failure)),
                 Ok(Ok(found)) => return Ok(found),
@@ -95,8 +101,11 @@ impl Origin {
 
     /// Asks the owner; a second node when that takes longer than it nearly always does; and the next one each
     /// time that one has failed, or does not have it.
-    async fn attempt(&self, ask: &Ask) -> Result<Found, Missing> {
-        let holders = self.holders.of(&ask.room).await;
+    async fn attempt(&self, ask: &Ask, cut_by: Option<&NodeId>) -> Result<Found, Missing> {
+        let mut holders = self.holders.of(&ask.room).await;
+        // Who has lost the room still has what it cut of it.
+        let cut_by = cut_by.and_then(|node| self.holders.node(node));
+        holders.extend(cut_by.filter(|it| !holders.contains(it)));
         if holders.is_empty() {
             return Err(Missing::Absent(Refusal::NotLive));
         }
@@ -124,8 +133,8 @@ impl Origin {
             tokio::select! {
                 Some((holder, reply)) = running.next() => match reply {
                     Ok(Reply::Found(found)) => return Ok(found),
-                    Ok(Reply::Unchanged) => {
-                        failure = Some(Failure::Garbled("304, though it was not asked what has changed"));
+                    Ok(Reply::Unchanged(_) | Reply::NotYet(_)) => {
+                        failure = Some(Failure::Garbled("what answers another question"));
                     }
                     // Of an owner and one who only has a part, the owner knows.
                     Ok(Reply::Absent(refusal)) if *holder == holders[0] => {

@@ -10,21 +10,23 @@ use isocast_claims::{NodeId, Pair, Rejected};
 
 use super::wire::Object;
 use crate::error::Refusal;
+use crate::outbound::HostPort;
 use crate::rooms::RoomId;
 
-/// A node that has a room, and where its internal port is.
+/// Another node, and where its internal port is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Holder {
     pub node: NodeId,
-    /// A name or an address.
-    pub host: String,
-    pub port: u16,
+    pub at: HostPort,
 }
 
 /// Who has which room, and the highest claim of it that was seen here.
 pub(crate) trait Holders: Send + Sync + Debug {
     /// The nodes other than this one that have the room, its owner first; none where nobody has it.
     fn of<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Vec<Holder>>;
+
+    /// A node by its name.
+    fn node(&self, node: &NodeId) -> Option<Holder>;
 
     /// Lets pass what was cut under this claim, unless a higher one is known. It is known from here on.
     fn admit(&self, room: &RoomId, pair: &Pair) -> Result<(), Rejected>;
@@ -43,8 +45,10 @@ pub(crate) struct Ask {
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
     Found(Found),
-    /// It is as it was.
-    Unchanged,
+    /// It is as it was; the claim under which that is said.
+    Unchanged(Pair),
+    /// The room is live, and there is nothing of it yet.
+    NotYet(Pair),
     /// There is no such thing, which is an answer too.
     Absent(Refusal),
 }

@@ -9,7 +9,7 @@ use super::*;
 use crate::metrics::Metrics;
 use double::{Does, Double, name, pair, playlist};
 use latency::DEADLINE_MAX;
-use peer::Failure;
+use peer::{Failure, Holders};
 
 mod double;
 
@@ -33,15 +33,14 @@ impl Edge {
     fn without_owner() -> Self {
         let (others, tasks) = (Arc::<Double>::default(), TaskTracker::new());
         let stop = CancellationToken::new();
-        let fetcher = Fetcher::new(Parts {
-            holders: Arc::clone(&others) as Arc<dyn Holders>,
-            calls: Arc::clone(&others) as Arc<dyn Call>,
-            settings: config::Fetch::default(),
+        let counted = Metrics::new().fetches.clone();
+        let (holders, calls) = (Arc::clone(&others), Arc::clone(&others));
+        let origin = Origin::new(holders, calls, counted.clone());
+        let settings = Settings {
+            cache_bytes_max: 1 << 20,
             hold: Duration::from_secs(15),
-            counted: Metrics::new().fetches.clone(),
-            tasks: tasks.clone(),
-            stop: stop.clone(),
-        });
+        };
+        let fetcher = Fetcher::new(origin, settings, counted, tasks.clone(), stop.clone());
         Self {
             fetcher,
             others,

@@ -100,12 +100,18 @@ async fn step(feed: &Feed, origin: &Origin, failures: usize) -> Step {
     };
     let unfit = match origin.wait(holder, &ask, POLL + POLL_GRACE).await {
         Ok(Reply::Found(found)) => feed.offer(found, |pair| origin.holders().admit(room, pair)),
-        Ok(Reply::Unchanged) => match feed.pair() {
-            // Who says so may have lost the room meanwhile.
-            Some(pair) => origin.holders().admit(room, &pair).map_err(Unfit::from),
-            None => return Step::NotYet,
+        // Who says so may have lost the room meanwhile.
+        Ok(Reply::Unchanged(pair)) => {
+            let admitted = origin.holders().admit(room, &pair).map_err(Unfit::from);
+            admitted.inspect(|()| feed.confirm())
         }
-        .inspect(|()| feed.confirm()),
+        Ok(Reply::NotYet(pair)) => match origin.holders().admit(room, &pair) {
+            Ok(()) => {
+                feed.begins();
+                return Step::NotYet;
+            }
+            Err(rejected) => Err(rejected.into()),
+        },
         Ok(Reply::Absent(refusal)) if place == 0 => return Step::Absent(refusal),
         Ok(Reply::Absent(_)) => return Step::Failed,
         Err(failure) => {

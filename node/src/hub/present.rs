@@ -53,6 +53,11 @@ impl Stream {
         self.read().started_at
     }
 
+    /// The newest publisher's claim; `None` where there was none.
+    pub(crate) fn pair(&self) -> Option<Pair> {
+        self.read().pair.clone()
+    }
+
     /// The newest publisher's; 0 where there was none.
     pub(crate) fn epoch(&self) -> u64 {
         self.read().pair.as_ref().map_or(0, |pair| pair.epoch)

@@ -150,6 +150,12 @@ impl Ownership {
         Ok(alive(&self.parts.registry.read(room).await?))
     }
 
+    /// The highest claim of a room that was seen here, whoever's.
+    pub(crate) fn seen(&self, room: &RoomId) -> Option<Pair> {
+        let inner = self.inner.lock();
+        inner.rooms.get(room)?.room.floor().cloned()
+    }
+
     /// The claim under which this node owns a room.
     pub(crate) fn owns(&self, room: &RoomId) -> Option<Pair> {
         let inner = self.inner.lock();

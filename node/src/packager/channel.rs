@@ -1,8 +1,10 @@
 use std::collections::VecDeque;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::http::HeaderValue;
 use bytes::Bytes;
 use isocast_media::Codec;
 use isocast_media::codec::FrameRate;
@@ -42,6 +44,8 @@ struct Inner {
 pub(crate) struct Playlists {
     pub media: Bytes,
     pub multivariant: Bytes,
+    /// What tells these from all others.
+    pub etag: HeaderValue,
 }
 
 /// The media playlist beside the multivariant one.
@@ -106,13 +110,22 @@ impl Channel {
     /// Waits for the first playlists, or for the codec that keeps the stream from having any. Give
     /// it a deadline.
     pub(crate) async fn first_playlists(&self) -> Result<Arc<Playlists>, Codec> {
+        self.playlists_after(None).await
+    }
+
+    /// The same for others than the `known` ones.
+    pub(crate) async fn playlists_after(
+        &self,
+        known: Option<&HeaderValue>,
+    ) -> Result<Arc<Playlists>, Codec> {
         let mut changes = self.changes.subscribe();
         loop {
             if let Some(codec) = self.not_carried() {
                 return Err(codec);
             }
-            if let Some(playlists) = self.playlists() {
-                return Ok(playlists);
+            let playlists = self.playlists();
+            if let Some(news) = playlists.filter(|it| Some(&it.etag) != known) {
+                return Ok(news);
             }
             tokio::select! {
                 // The sender lives in `self`, so this cannot fail.
@@ -222,10 +235,17 @@ impl Inner {
             .codecs
             .extend(audio.map(|audio| audio.codec_string));
         self.playlists = Some(Arc::new(Playlists {
+            etag: etag(&media),
             media: media.into(),
             multivariant: hls::multivariant_playlist(&rendition).into(),
         }));
     }
+}
+
+/// Compared with what this process has said before, and with nothing else.
+fn etag(text: &str) -> HeaderValue {
+    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(text);
+    HeaderValue::from_str(&format!("\"{hash:016x}\"")).expect("digits are a header value")
 }
 
 fn bandwidth_bps(segment: &Segment) -> u64 {

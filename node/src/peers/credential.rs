@@ -63,7 +63,7 @@ impl Credential {
     }
 
     /// What a request to a peer has to say.
-    pub(super) async fn bearer(&self) -> Option<MetadataValue<Ascii>> {
+    pub(crate) async fn bearer(&self) -> Option<MetadataValue<Ascii>> {
         let Self::Token(tokens) = self else {
             return None;
         };

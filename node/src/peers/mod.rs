@@ -32,7 +32,7 @@ pub(crate) use status::reason;
 
 use crate::config;
 use crate::data::Reread;
-use crate::outbound::Dialler;
+use crate::outbound::{Dialler, HostPort};
 use crate::ownership;
 use crate::rooms::RoomId;
 use crate::tls::Mutual;
@@ -90,6 +90,11 @@ impl Peers {
     /// What the internal port shows to peers, where it has certificates.
     pub(crate) fn mutual(&self) -> Option<Arc<Reread<Mutual>>> {
         self.credential.as_ref()?.mutual().cloned()
+    }
+
+    /// Where a node's internal port is.
+    pub(crate) fn at(&self, node: &NodeId) -> Option<HostPort> {
+        Some(self.peer(node)?.client.at().clone())
     }
 
     fn peer(&self, node: &NodeId) -> Option<Peer> {

@@ -11,6 +11,7 @@ use crate::clock::unix_now;
 use crate::config::Config;
 use crate::data::NodeFile;
 use crate::edge::Buckets;
+use crate::fetch::{self, Cluster, Fetcher};
 use crate::hub::{self, Hub};
 use crate::ingest::Bans;
 use crate::issuer::{FetchedKeys, HttpSource, Issuer, Keys};
@@ -92,19 +93,39 @@ pub(crate) fn assemble(parts: Parts, at: &NodeFile) -> Arc<App> {
         stop.closing_token(),
         &tasks,
     ));
+    let ownership = Ownership::new(ownership::Parts {
+        me,
+        settings: isocast_claims::Settings::default(),
+        registry: Arc::new(registry::Memory::default()),
+        peers: Arc::clone(&peers) as _,
+        hub: Arc::clone(&hub),
+        corrupt: metrics.registry_corrupt.clone(),
+        tasks: tasks.clone(),
+    });
+    let cluster = peers.credential().map(|credential| Cluster {
+        ownership: Arc::clone(&ownership),
+        peers: Arc::clone(&peers),
+        credential: credential.clone(),
+        dialler: Arc::clone(&dialler),
+    });
+    let fetcher = cluster.map(|cluster| {
+        Fetcher::of(
+            cluster,
+            fetch::Settings {
+                cache_bytes_max: config.fetch.cache_bytes_max,
+                hold: Duration::from_secs(config.hub.hold_s),
+            },
+            metrics.fetches.clone(),
+            &tasks,
+            stop.closing_token(),
+        )
+    });
     Arc::new(App {
         node_id: config.node.id.clone(),
         known_rooms: rooms::Cache::new(Arc::clone(&rooms)),
         rooms,
-        ownership: Ownership::new(ownership::Parts {
-            me,
-            settings: isocast_claims::Settings::default(),
-            registry: Arc::new(registry::Memory::default()),
-            peers: Arc::clone(&peers) as _,
-            hub: Arc::clone(&hub),
-            corrupt: metrics.registry_corrupt.clone(),
-            tasks: tasks.clone(),
-        }),
+        ownership,
+        fetcher,
         peers,
         hub,
         bans: Bans::default(),

@@ -11,27 +11,30 @@ use isocast_claims::NodeId;
 use isocast_media::hls::SegmentName;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::error::Refusal;
+use crate::outbound::HostPort;
 use crate::rooms::RoomId;
 
 #[derive(Debug)]
 struct Plain;
 
 impl Dial for Plain {
-    fn dial<'a>(
-        &'a self,
-        holder: &'a Holder,
-    ) -> BoxFuture<'a, Result<Box<dyn Connection>, std::io::Error>> {
+    fn dial<'a>(&'a self, holder: &'a Holder) -> BoxFuture<'a, Result<Box<dyn Connection>, Error>> {
         Box::pin(async {
-            let tcp = TcpStream::connect((holder.host.as_str(), holder.port)).await?;
+            let HostPort { host, port } = &holder.at;
+            let tcp = TcpStream::connect((host.as_str(), *port)).await;
+            let tcp = tcp.map_err(|error| Error::Unreachable {
+                host: host.clone(),
+                cause: error.to_string(),
+            })?;
             Ok(Box::new(tcp) as Box<dyn Connection>)
         })
     }
 
-    fn credential(&self) -> BoxFuture<'_, Option<HeaderValue>> {
+    fn bearer(&self) -> BoxFuture<'_, Option<HeaderValue>> {
         Box::pin(async { Some(HeaderValue::from_static("Bearer secret")) })
     }
 }
@@ -72,8 +75,10 @@ impl Peer {
             client: Client::new(Arc::new(Plain), tasks.clone(), stop.clone()),
             holder: Holder {
                 node: NodeId::parse("peer").unwrap(),
-                host: "127.0.0.1".into(),
-                port,
+                at: HostPort {
+                    host: "127.0.0.1".into(),
+                    port,
+                },
             },
             tasks,
             stop,

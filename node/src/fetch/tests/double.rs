@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::error::Refusal;
 use crate::fetch::peer::{Ask, Call, Failure, Found, Holder, Holders, Reply};
 use crate::fetch::wire::Object;
+use crate::outbound::HostPort;
 use crate::rooms::RoomId;
 use crate::sync::Mutex;
 
@@ -85,11 +86,7 @@ impl Double {
             pair: pair.clone(),
             playlist: watch::Sender::new(playlist),
         };
-        self.holders.lock().push(Holder {
-            node: id.clone(),
-            host: id.to_string(),
-            port: 8081,
-        });
+        self.holders.lock().push(holder(&id));
         self.nodes.lock().insert(id, node);
     }
 
@@ -144,18 +141,30 @@ impl Double {
             Object::Multivariant => Bytes::from_static(b"#EXTM3U\n"),
             Object::Playlist => {
                 let (known, wait) = ask.after.clone().unwrap();
+                let has_none = playlist.borrow().is_none();
                 let is_news = |text: &Option<String>| {
                     text.as_ref().is_some_and(|text| Some(hash(text)) != known)
                 };
                 match timeout(wait, playlist.wait_for(is_news)).await {
                     Ok(text) => text.unwrap().clone().unwrap().into(),
-                    Err(_) => return Ok(Reply::Unchanged),
+                    Err(_) if has_none => return Ok(Reply::NotYet(pair)),
+                    Err(_) => return Ok(Reply::Unchanged(pair)),
                 }
             }
         };
         let text = std::str::from_utf8(&body).unwrap_or_default();
         let etag = Some(hash(text));
         Ok(Reply::Found(Found { pair, etag, body }))
+    }
+}
+
+fn holder(node: &NodeId) -> Holder {
+    Holder {
+        node: node.clone(),
+        at: HostPort {
+            host: node.to_string(),
+            port: 8081,
+        },
     }
 }
 
@@ -169,6 +178,11 @@ fn hash(text: &str) -> HeaderValue {
 impl Holders for Double {
     fn of<'a>(&'a self, _: &'a RoomId) -> BoxFuture<'a, Vec<Holder>> {
         Box::pin(async { self.holders.lock().clone() })
+    }
+
+    fn node(&self, node: &NodeId) -> Option<Holder> {
+        let known = self.nodes.lock().contains_key(node);
+        known.then(|| holder(node))
     }
 
     fn admit(&self, _: &RoomId, pair: &Pair) -> Result<(), Rejected> {
