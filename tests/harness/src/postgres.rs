@@ -19,12 +19,11 @@ const WHO: &str = "host all postgres 127.0.0.1/32 trust
 hostssl all all 127.0.0.1/32 scram-sha-256
 ";
 
-/// Nothing outlives the test, so nothing is written through to the disk. Ids sort by language where
+/// Nothing outlives the machine, so nothing is written through to the disk. Ids sort by language where
 /// nothing else is said.
 const SETTINGS: &str = "unix_socket_directories = ''
 fsync = off
 full_page_writes = off
-synchronous_commit = off
 wal_level = minimal
 max_wal_senders = 0
 shared_buffers = 16MB

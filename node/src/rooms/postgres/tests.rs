@@ -1,8 +1,14 @@
+mod outages;
+mod races;
+mod schemas;
+
 use isocast_harness::Postgres as Server;
+use isocast_media::UnixMs;
 
 use super::*;
 use crate::data::Secret;
 use crate::data::scratch::Scratch;
+use crate::rooms::{NewRoom, OnConflict, Playback, RoomId, RoomLimits};
 
 /// What has to work has all the time it needs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -54,3 +60,19 @@ fn source(url: &str, authority: Option<&str>) -> (Source, Scratch) {
 fn hasher(secret: u8) -> KeyHasher {
     KeyHasher::new(Secret::new([secret; 32]))
 }
+
+fn new(name: &str) -> NewRoom {
+    NewRoom {
+        id: id(name),
+        playback: Playback::Private,
+        on_conflict: OnConflict::Refuse,
+        limits: RoomLimits::default(),
+        created_at: UnixMs(1_700_000_000_000),
+    }
+}
+
+fn id(text: &str) -> RoomId {
+    RoomId::parse(text).expect("a room id")
+}
+
+const NOW: UnixMs = UnixMs(1_800_000_000_000);
