@@ -46,6 +46,14 @@ impl Opened {
                 config.data_dir.display()
             );
         };
+        let own = own_secrets(config);
+        if config.postgres.is_on() && !own.is_empty() {
+            let keys = own.join(", ");
+            tracing::warn!(
+                keys,
+                "other nodes on the database do not know this node's own secrets; name shared files"
+            );
+        }
         let secrets = Secrets::read(config, &lock)?;
         let store = Store::open(config, &lock).await?;
         Ok(Self {
@@ -54,6 +62,19 @@ impl Opened {
             secrets,
         })
     }
+}
+
+/// Keys of the files without which callers who were let in by one node are strangers to the next.
+fn own_secrets(config: &Config) -> Vec<&'static str> {
+    let files = [
+        ("api.token_file", &config.api.token_file),
+        ("play.secret_file", &config.play.secret_file),
+        ("publish.secret_file", &config.publish.secret_file),
+    ];
+    let own = files
+        .into_iter()
+        .filter(|(_, file)| file.as_os_str().is_empty());
+    own.map(|(key, _)| key).collect()
 }
 
 impl Secrets {
