@@ -157,19 +157,9 @@ impl Port {
             }
         }
         if let Some(mutual) = &self.mutual {
-            let shaken = tokio::select! {
-                shaken = timeout_at(deadline, of_a_peer(mutual, tcp)) => shaken,
+            let socket = tokio::select! {
+                socket = of_peers(app, mutual, tcp, from, deadline) => socket?,
                 () = app.stop.closing() => return Err(None),
-            };
-            let socket = match shaken.unwrap_or(Err(Some("tls_timeout"))) {
-                Ok(socket) => socket,
-                Err(Some(reason)) => {
-                    if app.metrics.refused("peer", reason) {
-                        tracing::warn!(%from, reason, "a peer is refused");
-                    }
-                    return Err(None);
-                }
-                Err(None) => return Err(None),
             };
             return Ok((socket, client));
         }
@@ -196,13 +186,32 @@ impl Port {
 /// The first byte of a handshake of TLS (RFC 8446 §5.1), which none of HTTP is.
 const TLS_HANDSHAKE: u8 = 22;
 
-async fn of_a_peer(mutual: &Reread<Mutual>, tcp: Tcp) -> Result<Socket, Refused> {
+/// Peers begin with TLS, and whoever does is a peer or has to explain itself; everyone else is served in the clear.
+async fn of_peers(
+    app: &App,
+    mutual: &Reread<Mutual>,
+    tcp: Tcp,
+    from: SocketAddr,
+    deadline: Instant,
+) -> Result<Socket, Refused> {
     let mut first = [0];
-    match tcp.peek(&mut first).await {
-        Ok(1) if first[0] == TLS_HANDSHAKE => secured(mutual.now().await.acceptor(), tcp).await,
-        Ok(1) => Ok(Socket::Plain(tcp)),
-        Ok(_) | Err(_) => Err(None),
+    match timeout_at(deadline, tcp.peek(&mut first)).await {
+        Err(_) => return Err(Some("header_timeout")),
+        Ok(Ok(1)) if first[0] == TLS_HANDSHAKE => {}
+        Ok(Ok(1)) => return Ok(Socket::Plain(tcp)),
+        Ok(Ok(_) | Err(_)) => return Err(None),
     }
+    let shaken = async { secured(mutual.now().await.acceptor(), tcp).await };
+    let shaken = timeout_at(deadline, shaken).await;
+    shaken
+        .unwrap_or(Err(Some("tls_timeout")))
+        .map_err(|refused| {
+            let reason = refused?;
+            if app.metrics.refused("peer", reason) {
+                tracing::warn!(%from, reason, "a peer is refused");
+            }
+            None
+        })
 }
 
 async fn secured(acceptor: TlsAcceptor, tcp: Tcp) -> Result<Socket, Refused> {

@@ -69,30 +69,32 @@ impl Client {
     }
 
     pub(super) async fn introduce(&self) -> Result<Owner, Error> {
-        let request = self.request(v1::IntroduceRequest {}).await;
         let mut stub = self.0.stub.clone();
-        let Introduction(owner) = self
-            .call(CALL_WITHIN, stub.introduce(request), Introduction::try_from)
-            .await?;
-        Ok(owner)
+        let call = async {
+            let request = self.request(v1::IntroduceRequest {}).await;
+            stub.introduce(request).await
+        };
+        let introduced = self.call(CALL_WITHIN, call, Introduction::try_from).await;
+        introduced.map(|Introduction(owner)| owner)
     }
 
     pub(super) async fn question(&self, asked: &Asked) -> Result<Answer, Error> {
-        let request = self.request(v1::QuestionRequest::from(asked)).await;
         let mut stub = self.0.stub.clone();
-        self.call(
-            ANSWER_WITHIN,
-            stub.question(request),
-            v1::QuestionResponse::read,
-        )
-        .await
+        let call = async {
+            let request = self.request(asked.into()).await;
+            stub.question(request).await
+        };
+        self.call(ANSWER_WITHIN, call, v1::QuestionResponse::read)
+            .await
     }
 
     pub(super) async fn announce(&self, asked: &Asked) -> Result<Verdict, Error> {
-        let request = self.request(v1::AnnounceRequest::from(asked)).await;
         let mut stub = self.0.stub.clone();
-        self.call(CALL_WITHIN, stub.announce(request), Verdict::try_from)
-            .await
+        let call = async {
+            let request = self.request(asked.into()).await;
+            stub.announce(request).await
+        };
+        self.call(CALL_WITHIN, call, Verdict::try_from).await
     }
 
     async fn request<T>(&self, message: T) -> Request<T> {
@@ -103,6 +105,7 @@ impl Client {
         request
     }
 
+    /// Within the deadline lies all that a call waits for: its turn, a connection, a file that holds the token.
     async fn call<Wire, Read>(
         &self,
         within: Duration,
