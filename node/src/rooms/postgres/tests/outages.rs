@@ -6,10 +6,12 @@ use futures_util::future::join_all;
 use futures_util::poll;
 use isocast_harness::Certificate;
 use sqlx::{ConnectOptions, Executor};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::rooms::{Error, Rooms};
+use crate::sync::Mutex;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_dies_costs_a_deadline_and_is_joined_when_it_is_back() {
@@ -76,6 +78,32 @@ async fn who_never_answers_is_not_waited_for() {
     let room = id("a");
     let mut call = store.get(&room);
     assert!(poll!(&mut call).is_ready());
+}
+
+/// Else each of them would cost a call its deadline.
+#[tokio::test]
+async fn connections_from_before_a_silence_are_not_used_after_it() {
+    let server = Server::shared();
+    let database = server.database();
+    migrated(&server, &database).await;
+    let network = Network::before(server.address).await;
+    let url = server.url(&database);
+    let url = url.replace(&server.address.to_string(), &network.address.to_string());
+    let (store, mut keeper) = node(&url, None, DEADLINE);
+    let room = id("a");
+    while keeper.look().await.is_err() {}
+    while join_all((0..8).map(|_| store.get(&room)))
+        .await
+        .iter()
+        .any(Result::is_err)
+    {}
+    network.cut();
+    assert!(keeper.look().await.is_err());
+    network.heal();
+    while keeper.look().await.is_err() {}
+    for call in join_all((0..8).map(|_| store.get(&room))).await {
+        assert_eq!(call.expect("answers"), None);
+    }
 }
 
 #[tokio::test]
@@ -169,5 +197,41 @@ async fn strangers_and_their_servers_are_refused_without_a_secret_told() {
             (Some(trouble), Some(expected)) if trouble.contains(expected) => {}
             _ => panic!("{trouble:?}, not {expected:?}"),
         }
+    }
+}
+
+/// Between a node and its server: a network that can drop, without a word, what it carries.
+struct Network {
+    address: std::net::SocketAddr,
+    silence: Arc<Mutex<CancellationToken>>,
+}
+
+impl Network {
+    async fn before(server: std::net::SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let silence: Arc<Mutex<CancellationToken>> = Arc::default();
+        let own = Arc::clone(&silence);
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let silence = own.lock().clone();
+                let mut far = TcpStream::connect(server).await.expect("it is there");
+                tokio::spawn(async move {
+                    let carried = tokio::io::copy_bidirectional(&mut near, &mut far);
+                    if silence.run_until_cancelled(carried).await.is_none() {
+                        std::future::pending::<()>().await;
+                    }
+                });
+            }
+        });
+        Self { address, silence }
+    }
+
+    fn cut(&self) {
+        self.silence.lock().cancel();
+    }
+
+    fn heal(&self) {
+        *self.silence.lock() = CancellationToken::new();
     }
 }
