@@ -22,6 +22,7 @@ use crate::metrics::{Metrics, ProtocolLabel, TrafficLabels};
 use crate::ownership::Ownership;
 use crate::packager::Packager;
 use crate::peers::Peers;
+use crate::registry::{Nodes, Registry};
 use crate::restream::Restreams;
 use crate::rooms::{self, RoomId, Rooms};
 use crate::stop::Stop;
@@ -35,6 +36,8 @@ pub(crate) struct App {
     pub rooms: Arc<dyn Rooms>,
     pub known_rooms: rooms::Cache,
     pub ownership: Arc<Ownership>,
+    pub registry: Arc<dyn Registry>,
+    pub nodes: Nodes,
     pub hub: Arc<Hub>,
     pub bans: Bans,
     pub packager: Packager,

@@ -101,6 +101,11 @@ pub(crate) struct Metrics {
     pub tls_reloads: Family<ResultLabel, Counter>,
     /// Fetches of an issuer's keys, by what became of them.
     pub key_set_fetches: Family<ResultLabel, Counter>,
+    /// 1 while the registry answers.
+    pub registry_up: Gauge,
+    pub registry_calls: Family<ResultLabel, Counter>,
+    /// Nodes that were heard of lately, by what they say of themselves.
+    pub nodes: Family<StateLabel, Gauge>,
     pub experience: Experiences,
     pub fetches: Fetches,
     refusals: Family<RefusalLabels, Counter>,
@@ -193,6 +198,17 @@ impl Metrics {
                 to,
                 "key_set_fetches",
                 "Fetches of auth.jwks_url by what came of them",
+            ),
+            registry_up: series(to, "registry_up", "1 while the registry answers, else 0"),
+            registry_calls: series(
+                to,
+                "registry_calls",
+                "Calls of the registry by what became of them",
+            ),
+            nodes: series(
+                to,
+                "nodes",
+                "Nodes that were heard of lately, by their state",
             ),
             refusals: series(to, "refusals", "What was refused, by place and reason"),
             refusals_logged: Mutex::default(),

@@ -1,6 +1,7 @@
 //! The life of a node: open the data folder, bind, serve, hear the signal, drain, end.
 
 pub(crate) mod assemble;
+mod heartbeat;
 mod listeners;
 pub(crate) mod opened;
 
@@ -12,9 +13,11 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::app::App;
 use crate::config::{Config, Loaded};
+use crate::data::NodeFile;
 use crate::load;
 use crate::log;
 use crate::metrics::Metrics;
+use crate::registry::{Ports, Redis};
 use crate::tls::Reloader;
 use assemble::{Parts, assemble, dialler};
 use listeners::Listeners;
@@ -51,6 +54,10 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
         true => Some(Reloader::start((&config.tls).into(), &metrics)?),
         false => None,
     };
+    let redis = match config.redis.is_on() {
+        true => Some(Redis::new(&config.redis, &metrics)?),
+        false => None,
+    };
     let listeners = Listeners::bind(&config)?;
     // From here on a signal ends the node in order.
     let signals = Signals::new()?;
@@ -59,6 +66,7 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
         config,
         secrets,
         rooms: Arc::clone(&store.rooms),
+        redis,
         metrics,
         dialler,
     };
@@ -73,6 +81,8 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
     if let Some(keeper) = store.keeper {
         app.tasks.spawn(keeper.run(app.stop.listeners_closing()));
     }
+    app.tasks
+        .spawn(heartbeat::beat(Arc::clone(&app), ports(&at)));
     let patience = signals.heard(&app.config).await;
     drain(&app, patience).await;
     store.rooms.close().await;
@@ -90,6 +100,16 @@ fn begin(app: &Arc<App>, listeners: Listeners, certificate: Option<Reloader>) {
     app.tasks.spawn(load::watch(Arc::clone(app)));
     let ownership = Arc::clone(&app.ownership);
     app.tasks.spawn(ownership.run(app.stop.listeners_closing()));
+}
+
+/// Where others reach this node, in the clear: nodes have TLS of their own.
+fn ports(at: &NodeFile) -> Ports {
+    Ports {
+        rtmp: at.rtmp.port(),
+        http: at.http.port(),
+        internal: at.internal.port(),
+        relay: None,
+    }
 }
 
 /// Moves held and ended streams on, and viewers away who take nothing.

@@ -28,6 +28,10 @@ impl Stop {
         self.draining.is_cancelled()
     }
 
+    pub(crate) fn draining(&self) -> WaitForCancellationFuture<'_> {
+        self.draining.cancelled()
+    }
+
     /// New publishers are sent away, and who publishes or watches (but by HLS) is to leave, each in
     /// its own moment. Returns when they are gone.
     pub(crate) async fn part(&self) {

@@ -27,9 +27,14 @@ pub(super) async fn readyz(State(app): State<Arc<App>>) -> Response {
         Ok(_) => "ok",
         Err(_) => "degraded",
     };
+    let registry = match app.registry.is_reachable() {
+        true => "ok",
+        false => "degraded",
+    };
+    let dependencies = json!({"rooms": rooms, "registry": registry});
     let load = app.load.now();
     let load = json!({"level": load.level.label(), "memory": load.memory, "egress": load.egress});
-    Json(json!({"ready": true, "dependencies": {"rooms": rooms}, "load": load})).into_response()
+    Json(json!({"ready": true, "dependencies": dependencies, "load": load})).into_response()
 }
 
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {

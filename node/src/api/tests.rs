@@ -92,6 +92,7 @@ impl Node {
         let parts = Parts {
             secrets,
             rooms,
+            redis: None,
             dialler: dialler(&config, &metrics).unwrap(),
             metrics,
             config,

@@ -98,8 +98,9 @@ fn unusable_files(config: &Config) -> Vec<String> {
     let keyring: Read = |path| KeyringFile::configured(path).read_existing().map(drop);
     let token: Read = |path| TokenFile::configured(path).read_existing().map(drop);
     let tokens: Read = |path| TokenFile::configured(path).read_lines().map(drop);
-    let key_set: Read = |path| data::read_key_set(path).map(drop);
     let secret: Read = |path| data::read_secret(path).map(drop);
+    let key_set: Read = |path| data::read_key_set(path).map(drop);
+    let password: Read = |path| data::read_password(path).map(drop);
     let files = [
         ("api.token_file", &config.api.token_file, token),
         ("admin.token_file", &config.admin.token_file, token),
@@ -109,6 +110,7 @@ fn unusable_files(config: &Config) -> Vec<String> {
         ("rooms.secret_file", &config.rooms.secret_file, secret),
         ("auth.jwks_file", &config.auth.jwks_file, key_set),
         ("peers.token_file", &config.peers.token_file, tokens),
+        ("redis.password_file", &config.redis.password_file, password),
     ];
     let configured = files
         .into_iter()

@@ -1,13 +1,14 @@
 //! Whether a value fits its key, said in words that help.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 
 use clap::ValueEnum;
 use isocast_admin::CodecName;
 
 use super::host_port::is_host_name;
 use super::schema::{Format, Kind};
+use super::settings::RedisMode;
 use super::written::Written;
 use super::{Config, Error, EventKind, HostPort, HttpUrl, Mistakes, Network, Place};
 
@@ -64,7 +65,11 @@ fn fits(format: Format, text: &str) -> bool {
         Format::Folder => !text.is_empty() && !text.contains('\0'),
         Format::File => !text.contains('\0'),
         Format::NodeId => text.is_empty() || is_node_id(text),
+        Format::NodeAddress => {
+            text.is_empty() || is_host_name(text) || text.parse::<Ipv6Addr>().is_ok()
+        }
         Format::SocketAddress => text.parse::<SocketAddr>().is_ok(),
+        Format::KeyPrefix => is_key_prefix(text),
         Format::Network => text.parse::<Network>().is_ok(),
         Format::Word => text.len() <= 256 && text.bytes().all(|byte| byte.is_ascii_graphic()),
         Format::Address(schemes) => text.is_empty() || is_address(schemes, text),
@@ -97,6 +102,12 @@ pub(super) fn is_node_id(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
+/// No braces: a cluster would put all keys onto the server that is chosen by what stands between them.
+fn is_key_prefix(text: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/-".contains(&byte);
+    text.len() <= 128 && text.bytes().all(is_letter)
+}
+
 fn is_host(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:".contains(&byte);
     (1..=253).contains(&text.len()) && !text.starts_with('.') && text.bytes().all(is_plain)
@@ -114,6 +125,10 @@ pub(super) fn allowed(kind: &Kind) -> String {
         }
         Kind::Text(Format::Folder | Format::File) => "a path".to_owned(),
         Kind::Text(Format::NodeId) => "up to 253 of A-Z, a-z, 0-9, `.`, `_`, `-`".to_owned(),
+        Kind::Text(Format::NodeAddress) => "a host's name or an IP address".to_owned(),
+        Kind::Text(Format::KeyPrefix) => {
+            "up to 128 of A-Z, a-z, 0-9, `.`, `_`, `:`, `/`, `-`".to_owned()
+        }
         Kind::Text(Format::SocketAddress) => {
             "an IP address and a port such as 127.0.0.1:8080 or [::]:8080".to_owned()
         }
@@ -165,7 +180,8 @@ pub(super) fn together(config: &Config, origins: &BTreeMap<String, Place>) -> Re
         postgres(config),
         peers(config),
     ];
-    let conflicts = conflicts.into_iter().flatten().chain(ports(config));
+    let conflicts = conflicts.into_iter().flatten();
+    let conflicts = conflicts.chain(registry(config)).chain(ports(config));
     Mistakes::or_all(conflicts.map(|conflict| Err::<(), _>(conflict.blamed(origins)))).map(drop)
 }
 
@@ -281,6 +297,64 @@ fn nobody(key: &'static str) -> Conflict {
             "{key} needs peers.token_file, or peers.tls_cert_file and its like: by what nodes know each other"
         ),
     }
+}
+
+fn registry(config: &Config) -> Vec<Conflict> {
+    let (redis, beats) = (&config.redis, &config.registry);
+    let is_sentinel = redis.mode == RedisMode::Sentinel;
+    let has_password = !redis.password_file.as_os_str().is_empty();
+    let has_ca = !redis.ca_file.as_os_str().is_empty();
+    let several = redis.mode == RedisMode::Standalone && redis.endpoints.len() > 1;
+    let unnamed = is_sentinel && redis.master_name.is_empty();
+    [
+        (
+            redis.is_on() && config.node.address.is_empty(),
+            ["redis.endpoints", "node.address"],
+            "redis.endpoints needs node.address: the host by which other nodes reach this one",
+        ),
+        (
+            redis.mode != RedisMode::Standalone && !redis.is_on(),
+            ["redis.mode", "redis.endpoints"],
+            "redis.mode needs redis.endpoints; name the servers",
+        ),
+        (
+            several,
+            ["redis.endpoints", "redis.mode"],
+            "redis.endpoints names several servers; set redis.mode to sentinel or cluster, or name one",
+        ),
+        (
+            unnamed,
+            ["redis.mode", "redis.master_name"],
+            "redis.mode sentinel needs redis.master_name: what the Sentinels call the master",
+        ),
+        (
+            !redis.master_name.is_empty() && !is_sentinel,
+            ["redis.master_name", "redis.mode"],
+            "redis.master_name is for Sentinels; set redis.mode to sentinel, or leave it out",
+        ),
+        (
+            !redis.user.is_empty() && !has_password,
+            ["redis.user", "redis.password_file"],
+            "redis.user needs redis.password_file",
+        ),
+        (
+            has_ca && !redis.tls,
+            ["redis.ca_file", "redis.tls"],
+            "redis.ca_file counts only with redis.tls; turn it on",
+        ),
+        (
+            beats.dead_ms < 2 * beats.renew_ms,
+            ["registry.dead_ms", "registry.renew_ms"],
+            "registry.dead_ms must be at least twice registry.renew_ms, or one late heartbeat is taken for a death",
+        ),
+    ]
+    .into_iter()
+    .filter(|(is_wrong, ..)| *is_wrong)
+    .map(|(_, keys, message)| Conflict {
+        keys,
+        message: message.to_owned(),
+    })
+    .collect()
 }
 
 fn ports(config: &Config) -> Vec<Conflict> {

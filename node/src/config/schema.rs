@@ -46,7 +46,10 @@ pub(super) enum Format {
     /// Or nothing, for one that the node keeps itself.
     File,
     NodeId,
+    /// A host, or nothing.
+    NodeAddress,
     SocketAddress,
+    KeyPrefix,
     Network,
     /// Or nothing.
     Word,
@@ -69,6 +72,8 @@ impl Format {
             "folder" => Some(Self::Folder),
             "file" => Some(Self::File),
             "node-id" => Some(Self::NodeId),
+            "node-address" => Some(Self::NodeAddress),
+            "key-prefix" => Some(Self::KeyPrefix),
             "socket-address" => Some(Self::SocketAddress),
             "http-url" => Some(Self::HttpUrl),
             "host" => Some(Self::Host),

@@ -27,6 +27,8 @@ pub(crate) struct Config {
     pub proxies: Proxies,
     pub peers: Peers,
     pub network: Outbound,
+    pub redis: Redis,
+    pub registry: Registry,
     pub webhooks: Webhooks,
     pub restream: Restream,
     pub api: Api,
@@ -60,6 +62,8 @@ impl Default for Config {
             proxies: Proxies::default(),
             peers: Peers::default(),
             network: Outbound::default(),
+            redis: Redis::default(),
+            registry: Registry::default(),
             webhooks: Webhooks::default(),
             restream: Restream::default(),
             api: Api::default(),
@@ -100,6 +104,12 @@ pub(crate) struct Node {
     /// Seconds over which publishers, and viewers by RTMP, HTTP-FLV and WebSocket, then leave: they are asked to connect elsewhere, or closed where they do not know of that. At most half of what `shutdown_deadline_s` leaves.
     #[schemars(range(min = 0, max = 600))]
     pub drain_spread_s: u64,
+    /// Host by which other nodes reach this one, a name or an IP address. Needed where `redis.endpoints` names a registry that they share.
+    #[schemars(extend("format" = "node-address"))]
+    pub address: String,
+    /// Where this node runs, such as `eu-west-1a`: nodes of one zone are preferred to others. Empty: nowhere in particular.
+    #[schemars(extend("format" = "node-id"))]
+    pub zone: String,
 }
 
 impl Node {
@@ -113,6 +123,8 @@ impl Default for Node {
     fn default() -> Self {
         Self {
             id: String::new(),
+            address: String::new(),
+            zone: String::new(),
             shutdown_deadline_s: 60,
             drain_delay_s: 5,
             drain_spread_s: 10,
@@ -229,6 +241,88 @@ pub(crate) struct Outbound {
     /// PEM file with authorities that are trusted beside the public ones to say who a called server is. Empty: none.
     #[schemars(extend("format" = "file"))]
     pub ca_file: PathBuf,
+}
+
+/// The Redis that nodes share.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Redis {
+    /// How it is run.
+    pub mode: RedisMode,
+    /// Where it is, `host:port`: its one server, the Sentinels, or some servers of the cluster. Empty: the registry is in this node's memory, and the node stands alone.
+    #[schemars(with = "Vec<String>", extend("format" = "host-port"))]
+    pub endpoints: Vec<HostPort>,
+    /// The name under which the Sentinels know the master.
+    #[schemars(extend("format" = "word"))]
+    pub master_name: String,
+    /// Its user for this node; Sentinels are asked without one. Empty: the default user.
+    #[schemars(extend("format" = "word"))]
+    pub user: String,
+    /// File with the password, read again for each connection. Empty: none.
+    #[schemars(extend("format" = "file"))]
+    pub password_file: PathBuf,
+    /// Whether it is called over TLS, Sentinels too.
+    pub tls: bool,
+    /// PEM file with the authorities that say who it is. Empty: the public ones.
+    #[schemars(extend("format" = "file"))]
+    pub ca_file: PathBuf,
+    /// What all keys start with. Nodes that do not belong together but share a Redis need different ones.
+    #[schemars(extend("format" = "key-prefix"))]
+    pub key_prefix: String,
+}
+
+impl Redis {
+    /// Whether nodes share a registry.
+    pub(crate) fn is_on(&self) -> bool {
+        !self.endpoints.is_empty()
+    }
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Self {
+            mode: RedisMode::default(),
+            endpoints: Vec::new(),
+            master_name: String::new(),
+            user: String::new(),
+            password_file: PathBuf::new(),
+            tls: false,
+            ca_file: PathBuf::new(),
+            key_prefix: "isocast:".to_owned(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RedisMode {
+    #[default]
+    Standalone,
+    Sentinel,
+    Cluster,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Registry {
+    /// Whether newcomers are refused while the registry does not answer, and told to come again. Otherwise nodes ask each other.
+    pub strict: bool,
+    /// Milliseconds between two heartbeats of this node and of what it holds.
+    #[schemars(range(min = 200, max = 10_000))]
+    pub renew_ms: u64,
+    /// Milliseconds without a heartbeat after which a node counts as gone. At least twice `renew_ms`.
+    #[schemars(range(min = 1000, max = 30_000))]
+    pub dead_ms: u64,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self {
+            strict: false,
+            renew_ms: 2000,
+            dead_ms: 6000,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -547,6 +547,51 @@ fn keys_that_do_not_go_together_are_all_told() {
     );
 }
 
+#[test]
+fn a_shared_registry_is_described_whole() {
+    const REDIS: &str = "redis.endpoints=redis:6379";
+    const ADDRESS: &str = "node.address=node-1";
+    let folder = Scratch::new();
+    for (set, blamed) in [
+        (&[REDIS, ADDRESS][..], None),
+        (&[REDIS, ADDRESS, "redis.tls=true", "redis.ca_file=a"], None),
+        (&[REDIS, ADDRESS, "redis.key_prefix=live/main:"], None),
+        (
+            &["redis.endpoints=a:1,b:1", ADDRESS, "redis.mode=cluster"],
+            None,
+        ),
+        (
+            &[REDIS, ADDRESS, "redis.mode=sentinel", "redis.master_name=m"],
+            None,
+        ),
+        (&[REDIS], Some("redis.endpoints")),
+        (&[REDIS, "node.address=a b"], Some("node.address")),
+        (&["redis.endpoints=redis", ADDRESS], Some("redis.endpoints")),
+        (
+            &["redis.endpoints=a:1,b:1", ADDRESS],
+            Some("redis.endpoints"),
+        ),
+        (&["redis.mode=cluster"], Some("redis.mode")),
+        (&[REDIS, ADDRESS, "redis.mode=sentinel"], Some("redis.mode")),
+        (&[REDIS, ADDRESS, "redis.mode=other"], Some("redis.mode")),
+        (
+            &[REDIS, ADDRESS, "redis.master_name=m"],
+            Some("redis.master_name"),
+        ),
+        (&[REDIS, ADDRESS, "redis.user=me"], Some("redis.user")),
+        (&[REDIS, ADDRESS, "redis.ca_file=a"], Some("redis.ca_file")),
+        (&["redis.key_prefix={a}"], Some("redis.key_prefix")),
+        (&["registry.dead_ms=3000"], Some("registry.dead_ms")),
+        (&["registry.renew_ms=4000"], Some("registry.renew_ms")),
+    ] {
+        let told = load(&sources(folder.path(), &[], set)).err();
+        let told = told.map(|mistakes| mistakes.to_string());
+        let key = told.as_deref().and_then(|line| line.strip_prefix("--set "));
+        let key = key.and_then(|line| line.split(':').next());
+        assert_eq!(key, blamed, "{set:?}: {told:?}");
+    }
+}
+
 /// A stronger layer does not hide a mistake below it.
 #[test]
 fn a_mistake_counts_even_where_a_stronger_layer_sets_the_key() {

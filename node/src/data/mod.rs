@@ -68,3 +68,11 @@ pub(crate) fn read_key_set(path: &Path) -> Result<KeySet, Error> {
     };
     KeySet::parse(text.reveal()).map_err(|error| Error::KeySet { path, error })
 }
+
+/// A secret of any form, in a file that somebody else puts there.
+pub(crate) fn read_password(path: &Path) -> Result<Secret<String>, Error> {
+    private::read(path)?.ok_or_else(|| Error::Content {
+        path: path.to_owned(),
+        what: "is missing",
+    })
+}

@@ -4,6 +4,7 @@
 //! processor time: that is short for a moment and late for a while, and refusing a viewer for it
 //! would be wrong by the time it is said. What is carried already is carried at every level.
 
+mod cpu;
 mod egress;
 mod give_back;
 mod ladder;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
+pub(crate) use cpu::Cpu;
 pub(crate) use ladder::Level;
 pub(crate) use open_files::{places, raise_open_files};
 

@@ -34,8 +34,6 @@ use crate::registry::{Registry, Unavailable};
 use crate::rooms::RoomId;
 use crate::sync::Mutex;
 
-/// An owner that renewed nothing for so long is taken for dead where rooms are listed.
-const DEAD_AFTER_MS: u64 = 6000;
 /// Rooms that are due within so long are looked at together.
 const TICK_MIN: Duration = Duration::from_millis(20);
 /// How often it is looked whether broadcasts are over, where nothing else is due.
@@ -46,6 +44,8 @@ const TICK_MAX: Duration = Duration::from_secs(1);
 pub(crate) struct Parts {
     pub me: Owner,
     pub settings: Settings,
+    /// An owner that renewed nothing for so long is taken for dead where rooms are listed.
+    pub dead_after_ms: u64,
     pub registry: Arc<dyn Registry>,
     pub peers: Arc<dyn Peers>,
     pub hub: Arc<Hub>,
@@ -147,7 +147,10 @@ impl Ownership {
         if let Some(own) = self.owns(room) {
             return Ok(Some(own));
         }
-        Ok(alive(&self.parts.registry.read(room).await?))
+        Ok(alive(
+            &self.parts.registry.read(room).await?,
+            self.parts.dead_after_ms,
+        ))
     }
 
     /// The highest claim of a room that was seen here, whoever's.
@@ -291,10 +294,10 @@ impl Ownership {
 }
 
 /// The claim that was found, where its owner lives and publishes.
-fn alive(found: &Found) -> Option<Pair> {
+fn alive(found: &Found, dead_after_ms: u64) -> Option<Pair> {
     let record = found.record.as_ref()?.as_ref().ok()?;
     let registry_ms = u64::try_from(unix_now().0).unwrap_or(0);
-    let is_alive = record.is_alive(registry_ms, DEAD_AFTER_MS);
+    let is_alive = record.is_alive(registry_ms, dead_after_ms);
     is_alive.then(|| record.pair.clone())
 }
 

@@ -75,13 +75,6 @@ impl Registry for Lost {
         pending().boxed()
     }
 
-    fn call_many(
-        &self,
-        _: Vec<(RoomId, Request)>,
-    ) -> BoxFuture<'_, Vec<Result<Reply, Unavailable>>> {
-        pending().boxed()
-    }
-
     fn stamp<'a>(&'a self, _: &'a Directory, _: &'a NodeId, _: String) -> Replies<'a, String> {
         pending().boxed()
     }
@@ -140,6 +133,7 @@ impl Node {
                 incarnation: Incarnation(1),
             },
             settings,
+            dead_after_ms: 6000,
             registry,
             peers: Arc::new(Wired {
                 me: me.clone(),
@@ -381,6 +375,7 @@ async fn what_an_earlier_life_has_left_is_given_back() {
     let parts = Parts {
         me: after.clone(),
         settings: Settings::default(),
+        dead_after_ms: 6000,
         registry: registry.clone(),
         peers: Arc::new(Alone),
         hub: Arc::clone(&before.hub),

@@ -1,12 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::ready;
 use isocast_claims::NodeId;
 use isocast_claims::record::{Hash, KEPT_S, Record, Status};
 use isocast_claims::store::{self, Reply, Request};
 
-use super::{Answer, Directory, Listed, Registry, Scan, Unavailable, directory};
+use super::{Answer, Directory, Listed, Registry, Scan, directory};
 use crate::clock::unix_now;
 use crate::rooms::RoomId;
 use crate::sync::Mutex;
@@ -64,16 +64,6 @@ impl Kept {
 impl Registry for Memory {
     fn call<'a>(&'a self, room: &'a RoomId, request: Request) -> Answer<'a, Reply> {
         self.with(|kept| kept.call(room, &request))
-    }
-
-    fn call_many(
-        &self,
-        calls: Vec<(RoomId, Request)>,
-    ) -> BoxFuture<'_, Vec<Result<Reply, Unavailable>>> {
-        let mut kept = self.0.lock();
-        let calls = calls.iter();
-        let replies = calls.map(|(room, request)| Ok(kept.call(room, request)));
-        ready(replies.collect()).boxed()
     }
 
     fn stamp<'a>(

@@ -13,8 +13,11 @@ mod active;
 #[cfg(test)]
 mod contract;
 mod directory;
+#[cfg(test)]
+pub(crate) mod failing;
 mod memory;
 mod nodes;
+mod redis;
 
 use futures_util::future::BoxFuture;
 use isocast_claims::store::{Found, Reply, Request};
@@ -23,6 +26,8 @@ use isocast_claims::{NodeId, Pair};
 pub(crate) use active::Listed;
 pub(crate) use directory::{Directory, Scan};
 pub(crate) use memory::Memory;
+pub(crate) use nodes::{Capabilities, Load, Node, Nodes, Ports, Status, nodes};
+pub(crate) use redis::Redis;
 
 use crate::rooms::RoomId;
 
@@ -43,12 +48,6 @@ pub(crate) type Answer<'a, T> = BoxFuture<'a, Result<T, Unavailable>>;
 pub(crate) trait Registry: Send + Sync + std::fmt::Debug {
     /// What [`isocast_claims::store::apply`] does, in one step and by the registry's clock.
     fn call<'a>(&'a self, room: &'a RoomId, request: Request) -> Answer<'a, Reply>;
-
-    /// The same for many rooms at once, as owners renew; the answers are in their order.
-    fn call_many(
-        &self,
-        calls: Vec<(RoomId, Request)>,
-    ) -> BoxFuture<'_, Vec<Result<Reply, Unavailable>>>;
 
     /// Puts a node's entry into a directory, stamped with the registry's time; what now lies there. The entry
     /// is an object of JSON with one field at least.

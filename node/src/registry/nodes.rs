@@ -1,7 +1,10 @@
 //! What nodes say of themselves, in `cluster:nodes`.
 
+use std::sync::Arc;
+
 use isocast_claims::NodeId;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use super::directory::{Living, living};
 use super::{Directory, Registry, Unavailable};
@@ -66,6 +69,31 @@ pub(crate) struct Ports {
     pub internal: u16,
     #[serde(default)]
     pub relay: Option<u16>,
+}
+
+/// The nodes as they were last heard of, by name. While the registry does not answer they stay as they were.
+#[derive(Debug, Default)]
+pub(crate) struct Nodes(watch::Sender<Arc<[(NodeId, Node)]>>);
+
+impl Nodes {
+    /// Tells of every change.
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<[(NodeId, Node)]>> {
+        self.0.subscribe()
+    }
+
+    pub(crate) fn now(&self) -> Arc<[(NodeId, Node)]> {
+        Arc::clone(&self.0.borrow())
+    }
+
+    pub(crate) fn heard(&self, nodes: Vec<(NodeId, Node)>) {
+        self.0.send_if_modified(|known| {
+            let is_new = **known != *nodes;
+            if is_new {
+                *known = nodes.into();
+            }
+            is_new
+        });
+    }
 }
 
 /// All nodes that were heard of lately, the reader's own among them, by name.

@@ -21,7 +21,7 @@ use crate::outbound::{self, Dialler};
 use crate::ownership::{self, Ownership};
 use crate::packager::Packager;
 use crate::peers::Peers;
-use crate::registry;
+use crate::registry::{self, Nodes, Registry};
 use crate::restream::{self, Restreams};
 use crate::rooms::{self, Rooms};
 use crate::stop::Stop;
@@ -33,6 +33,8 @@ pub(crate) struct Parts {
     pub config: Config,
     pub secrets: Secrets,
     pub rooms: Arc<dyn Rooms>,
+    /// The registry that nodes share; `None` where this one stands alone.
+    pub redis: Option<registry::Redis>,
     pub metrics: Metrics,
     pub dialler: Arc<Dialler>,
 }
@@ -43,6 +45,7 @@ pub(crate) fn assemble(parts: Parts, at: &NodeFile) -> Arc<App> {
         config,
         secrets,
         rooms,
+        redis,
         metrics,
         dialler,
     } = parts;
@@ -93,10 +96,25 @@ pub(crate) fn assemble(parts: Parts, at: &NodeFile) -> Arc<App> {
         stop.closing_token(),
         &tasks,
     ));
+    let registry: Arc<dyn Registry> = match redis {
+        Some(redis) => {
+            tasks.spawn(redis.keep_connected(stop.listeners_closing()));
+            Arc::new(redis)
+        }
+        None => {
+            metrics.registry_up.set(1);
+            Arc::new(registry::Memory::default())
+        }
+    };
     let ownership = Ownership::new(ownership::Parts {
         me,
-        settings: isocast_claims::Settings::default(),
-        registry: Arc::new(registry::Memory::default()),
+        settings: isocast_claims::Settings {
+            strict: config.registry.strict,
+            renew_every_ms: config.registry.renew_ms,
+            ..isocast_claims::Settings::default()
+        },
+        dead_after_ms: config.registry.dead_ms,
+        registry: Arc::clone(&registry),
         peers: Arc::clone(&peers) as _,
         hub: Arc::clone(&hub),
         corrupt: metrics.registry_corrupt.clone(),
@@ -127,6 +145,8 @@ pub(crate) fn assemble(parts: Parts, at: &NodeFile) -> Arc<App> {
         ownership,
         fetcher,
         peers,
+        registry,
+        nodes: Nodes::default(),
         hub,
         bans: Bans::default(),
         packager: Packager::new(config.hls.clone(), tasks.clone()),

@@ -90,6 +90,7 @@ impl Secrets {
         paths.push(&config.tls.key_file);
         paths.extend([&*config.rooms.secret_file, &*config.postgres.url_file]);
         paths.extend([&*config.peers.token_file, &*config.peers.tls_key_file]);
+        paths.push(&config.redis.password_file);
         paths.extend(webhooks.as_ref().map(TokenFile::path));
         for path in folder.exposed(&paths) {
             tracing::warn!(path = %path.display(), "others on this machine can read this secret; make it mode 0600");

@@ -2,6 +2,7 @@
 //!
 //! - [`Node`] runs the release binary on free ports with a data folder of its own;
 //! - [`Ffmpeg`] publishes and records, in two versions; [`Peer`] speaks RTMP by itself;
+//! - [`Redis`] is a registry, alone, watched by Sentinel or in a cluster;
 //! - [`Receiver`] is called by nodes and has good and bad manners;
 //! - [`Replicas`] are nodes that know each other;
 //! - [`Postgres`] is a server with databases of the test's own;
@@ -27,6 +28,7 @@ mod node;
 mod postgres;
 mod process;
 mod receiver;
+mod redis;
 mod replicas;
 mod rtmp;
 mod scratch;
@@ -41,6 +43,7 @@ pub use node::{Node, NodeOptions, Room, Secure};
 pub use postgres::Postgres;
 pub use process::{Output, Process, Signal, run};
 pub use receiver::{Manner, Receiver, Request};
+pub use redis::{Redis, RedisCluster, RedisSentinel, RedisUser};
 pub use replicas::Replicas;
 pub use rtmp::{Peer, Reply};
 pub use scratch::Scratch;

@@ -45,6 +45,7 @@ impl Place {
         let ownership = Ownership::new(ownership::Parts {
             me: Claim::of(RoomId::parse("a").unwrap(), 1).pair.owner,
             settings: isocast_claims::Settings::default(),
+            dead_after_ms: 6000,
             registry: Arc::new(registry::Memory::default()),
             peers: Arc::new(Alone),
             hub: Arc::clone(&hub),
