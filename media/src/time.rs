@@ -69,6 +69,12 @@ pub struct Unwrapper {
 }
 
 impl Unwrapper {
+    /// One that has come to this point.
+    #[must_use]
+    pub fn at(time: MediaMs) -> Self {
+        Self { last: Some(time.0) }
+    }
+
     pub fn unwrap(&mut self, timestamp: u32) -> MediaMs {
         let value = match self.last {
             None => i64::from(timestamp),
@@ -82,6 +88,13 @@ impl Unwrapper {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_goes_on_from_a_known_point() {
+        let mut line = Unwrapper::at(MediaMs(0x7_0000_0005));
+        assert_eq!(line.unwrap(3), MediaMs(0x7_0000_0003));
+        assert_eq!(line.unwrap(0xFFFF_FFFF), MediaMs(0x6_FFFF_FFFF));
+    }
 
     #[test]
     fn a_wrap_goes_on_and_a_step_back_goes_back() {

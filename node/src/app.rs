@@ -23,6 +23,7 @@ use crate::ownership::Ownership;
 use crate::packager::Packager;
 use crate::peers::Peers;
 use crate::registry::{Nodes, Registry};
+use crate::relay::Relays;
 use crate::restream::Restreams;
 use crate::rooms::{self, RoomId, Rooms};
 use crate::stop::Stop;
@@ -51,6 +52,7 @@ pub(crate) struct App {
     pub peers: Arc<Peers>,
     pub webhooks: Webhooks,
     pub restreams: Restreams,
+    pub relays: Relays,
     pub api_token: Token,
     /// For the admin API, on the internal port.
     pub admin_token: Token,

@@ -21,6 +21,7 @@ mod ownership;
 mod packager;
 mod peers;
 mod registry;
+mod relay;
 mod restream;
 mod rooms;
 mod run;

@@ -43,7 +43,7 @@ pub(crate) struct RequestLabels {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct RefusalLabels {
-    /// Where it was said: `rtmp`, `rtmps`, `http`, `https`, `peer`, `ingest` or `viewer`.
+    /// Where it was said: `rtmp`, `rtmps`, `http`, `https`, `peer`, `relay`, `ingest` or `viewer`.
     pub surface: &'static str,
     pub reason: &'static str,
 }
@@ -94,6 +94,11 @@ pub(crate) struct Metrics {
     pub restreams: Family<StateLabel, Gauge>,
     /// What was found in the registry and could not be read.
     pub registry_corrupt: Counter,
+    /// Streams that are pulled from other nodes.
+    pub relays_active: Gauge,
+    /// Pulls by what became of them.
+    pub relay_pulls: Family<ResultLabel, Counter>,
+    pub relay_hop_delay: Histogram,
     /// What became of webhooks.
     pub webhooks: Family<ResultLabel, Counter>,
     /// Without a certificate there is no series: 0 would be a time.
@@ -182,6 +187,23 @@ impl Metrics {
                 to,
                 "registry_corrupt",
                 "Records of the registry that could not be read",
+            ),
+            relays_active: series(
+                to,
+                "relays_active",
+                "Rooms that are pulled from other nodes now, or are tried to",
+            ),
+            relay_pulls: series(
+                to,
+                "relay_pulls",
+                "Pulls from other nodes that are over, by what ended them",
+            ),
+            relay_hop_delay: add(
+                to,
+                "relay_hop_delay_seconds",
+                "Time from another node's sending to here, looked at once a second for each pull, by both nodes' clocks",
+                // 1 ms to 2 s: what is beyond has other reasons.
+                Histogram::new(steps(1e-3, 2.0, 12)),
             ),
             webhooks: series(to, "webhooks", "Webhooks by what became of them"),
             tls_certificate_expiry: series(

@@ -18,6 +18,7 @@ use crate::load;
 use crate::log;
 use crate::metrics::Metrics;
 use crate::registry::{Ports, Redis};
+use crate::relay;
 use crate::tls::Reloader;
 use assemble::{Parts, assemble, dialler};
 use listeners::Listeners;
@@ -69,6 +70,7 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
         redis,
         metrics,
         dialler,
+        holders: Arc::new(relay::Alone),
     };
     let at = listeners.node_file()?;
     let app = assemble(parts, &at);
@@ -108,7 +110,7 @@ fn ports(at: &NodeFile) -> Ports {
         rtmp: at.rtmp.port(),
         http: at.http.port(),
         internal: at.internal.port(),
-        relay: None,
+        relay: at.relay.map(|relay| relay.port()),
     }
 }
 
@@ -130,6 +132,7 @@ async fn tick(app: Arc<App>) {
         }
         app.webhooks.look(&app.hub, &app.packager);
         app.restreams.look();
+        app.relays.look(&app.hub);
         for _ in 0..app.hub.send_away_stalled(now, stall) {
             app.metrics.refused("viewer", "stalled");
         }

@@ -42,7 +42,7 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     let streams = app.hub.streams();
     let live = streams
         .iter()
-        .filter(|stream| stream.state() == hub::State::Live)
+        .filter(|stream| stream.live_since().is_some())
         .count();
     app.metrics.streams_active.set(live as i64);
     for protocol in Protocol::VIEWERS {

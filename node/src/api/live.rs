@@ -62,7 +62,7 @@ pub(super) async fn list(
     let mut rooms = Vec::new();
     let nothing = Credential::default();
     for stream in app.hub.streams() {
-        if stream.state() != hub::State::Live {
+        if stream.live_since().is_none() {
             continue;
         }
         match check_playback(&app, stream.room(), &nothing).await {

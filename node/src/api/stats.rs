@@ -27,6 +27,7 @@ pub(super) async fn get(
         return Err(without_stream(&app, &id).await);
     };
     let state = match stream.state() {
+        _ if stream.upstream().is_some() => return Err(Refusal::NotLive),
         hub::State::Live => wire::State::Live,
         hub::State::Interrupted => wire::State::Interrupted,
         hub::State::Ended | hub::State::Gone => return Err(Refusal::NotLive),

@@ -16,6 +16,7 @@ use crate::data::{Folder, NodeFile, Reread, Secret, Token};
 use crate::edge::{Caps, Port, Speaks};
 use crate::metrics::Metrics;
 use crate::peers::Credential;
+use crate::relay::{self, Holders};
 use crate::rooms::failing::Failing;
 use crate::rooms::memory::Memory;
 use crate::rooms::{NewRoom, OnConflict, Playback, PublishKey, RoomId, RoomLimits, Rooms};
@@ -40,6 +41,8 @@ pub(crate) struct Node {
     pub(crate) app: Arc<App>,
     pub(crate) address: SocketAddr,
     pub(crate) internal: SocketAddr,
+    /// Where other nodes pull from it, if it knows of any.
+    pub(crate) relay: Option<SocketAddr>,
     scratch: Scratch,
 }
 
@@ -48,7 +51,16 @@ impl Node {
         Self::with(Config::default(), Arc::new(Memory::new())).await
     }
 
-    pub(crate) async fn with(mut config: Config, rooms: Arc<dyn Rooms>) -> Self {
+    pub(crate) async fn with(config: Config, rooms: Arc<dyn Rooms>) -> Self {
+        Self::among(config, rooms, Arc::new(relay::Alone)).await
+    }
+
+    /// One among others, where it is configured so.
+    pub(crate) async fn among(
+        mut config: Config,
+        rooms: Arc<dyn Rooms>,
+        holders: Arc<dyn Holders>,
+    ) -> Self {
         for (id, playback) in [("open", Playback::Public), ("shut", Playback::Private)] {
             let room = NewRoom {
                 id: RoomId::parse(id).unwrap(),
@@ -66,6 +78,9 @@ impl Node {
             let file = folder.api_token(&scratch.path().join(name));
             Token::new(file, Secret::new(token.into()))
         };
+        let has_peers = config.peers.has_credential();
+        let relay_listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let relay = has_peers.then(|| relay_listener.local_addr().unwrap());
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let internal_listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let at = NodeFile {
@@ -75,6 +90,7 @@ impl Node {
             internal: internal_listener.local_addr().unwrap(),
             rtmps: None,
             https: None,
+            relay,
         };
         let secrets = Secrets {
             api_token: token("api", TOKEN),
@@ -96,6 +112,7 @@ impl Node {
             dialler: dialler(&config, &metrics).unwrap(),
             metrics,
             config,
+            holders,
         };
         let app = assemble(parts, &at);
         let serve = |listener: TcpListener, router, is_public: bool| {
@@ -112,10 +129,21 @@ impl Node {
         };
         serve(listener, public(Arc::clone(&app)), true);
         serve(internal_listener, internal(Arc::clone(&app)), false);
+        if has_peers {
+            let port = Port {
+                speaks: Speaks::Relay,
+                caps: Caps::new(100, 100),
+                is_public: false,
+                tls: None,
+                mutual: app.peers.mutual(),
+            };
+            port.open(&app, relay_listener);
+        }
         Self {
             app,
             address: at.http,
             internal: at.internal,
+            relay,
             scratch,
         }
     }

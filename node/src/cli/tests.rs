@@ -700,6 +700,7 @@ impl Node {
             internal: http,
             rtmps: None,
             https: None,
+            relay: None,
         };
         lock.announce(&node).expect("written");
         let serving = std::thread::spawn(move || {

@@ -22,6 +22,7 @@ pub(crate) struct Config {
     #[schemars(extend("format" = "folder"))]
     pub data_dir: PathBuf,
     pub node: Node,
+    pub relay: Relay,
     pub listen: Listen,
     pub tls: Tls,
     pub proxies: Proxies,
@@ -57,6 +58,7 @@ impl Default for Config {
         Self {
             data_dir: PathBuf::from("isocast-data"),
             node: Node::default(),
+            relay: Relay::default(),
             listen: Listen::default(),
             tls: Tls::default(),
             proxies: Proxies::default(),
@@ -132,6 +134,21 @@ impl Default for Node {
     }
 }
 
+/// Live frames from other nodes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Relay {
+    /// Seconds after its last viewer for which a stream is still pulled from another node.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub idle_s: u64,
+}
+
+impl Default for Relay {
+    fn default() -> Self {
+        Self { idle_s: 300 }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Listen {
@@ -150,6 +167,9 @@ pub(crate) struct Listen {
     /// Address for health, metrics, the admin API and other nodes. Not for the public.
     #[schemars(extend("format" = "socket-address"))]
     pub internal: SocketAddr,
+    /// Address for RTMP between nodes; bound only where they have something to know each other by (`peers.token_file` or `peers.tls_cert_file`). Not for the public.
+    #[schemars(extend("format" = "socket-address"))]
+    pub relay: SocketAddr,
 }
 
 impl Default for Listen {
@@ -160,6 +180,7 @@ impl Default for Listen {
             rtmps: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 1936)),
             https: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8443)),
             internal: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
+            relay: SocketAddr::from((Ipv4Addr::LOCALHOST, 1937)),
         }
     }
 }
@@ -222,6 +243,11 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
+    /// Whether nodes can know each other.
+    pub(crate) fn has_credential(&self) -> bool {
+        self.has_certificate() || self.has_token()
+    }
+
     pub(crate) fn has_certificate(&self) -> bool {
         !self.tls_cert_file.as_os_str().is_empty()
     }

@@ -32,6 +32,9 @@ pub(crate) struct NodeFile {
     pub rtmps: Option<SocketAddr>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub https: Option<SocketAddr>,
+    /// Only where there are other nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<SocketAddr>,
 }
 
 impl Lock {
@@ -209,6 +212,7 @@ mod tests {
             internal: "127.0.0.1:8081".parse().expect("an address"),
             rtmps: None,
             https: None,
+            relay: None,
         };
         let lock = folder.lock().expect("readable").expect("free");
         assert_eq!(folder.node().expect("readable"), None);

@@ -10,7 +10,7 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderName, Version, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, IntoResponseParts, Response, ResponseParts};
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt, stream};
 use isocast_media::{Frame, Kind, Track, flv};
@@ -26,7 +26,10 @@ use crate::rooms::RoomId;
 use crate::stop::Departure;
 
 const CONTENT_TYPE: &str = "video/x-flv";
+/// The node that has the publisher.
 const X_PUBLISHER_NODE: HeaderName = HeaderName::from_static("x-publisher-node");
+/// On an answer with what another node sends: it is pulled for as long as somebody watches.
+const X_PULL_MODE: HeaderName = HeaderName::from_static("x-pull-mode");
 
 /// The part of a path that is ours, whatever stands before it.
 #[derive(Debug, Deserialize)]
@@ -66,6 +69,7 @@ pub(crate) async fn over_http(
 ) -> Result<Response, Refusal> {
     let tracks = Asked::tracks(asked)?;
     let stream = named(&app, &file, &credential).await?;
+    let origin = Origin::of(&app, &stream);
     let subscriber = stream.subscribe_from(Protocol::HttpFlv, hangup.0);
     let viewing = Viewing::start(&app, Protocol::HttpFlv, subscriber.with(tracks));
     let body = match version {
@@ -76,9 +80,34 @@ pub(crate) async fn over_http(
         (header::CONTENT_TYPE, CONTENT_TYPE.to_owned()),
         (header::CACHE_CONTROL, "no-store".to_owned()),
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*".to_owned()),
-        (X_PUBLISHER_NODE, app.node_id.clone()),
     ];
-    Ok((headers, body).into_response())
+    Ok((headers, origin, body).into_response())
+}
+
+/// Where a stream comes from, as headers.
+struct Origin {
+    publisher: String,
+    is_pulled: bool,
+}
+
+impl Origin {
+    fn of(app: &App, stream: &Stream) -> Self {
+        let upstream = stream.upstream();
+        let publisher = upstream.as_ref().map(|it| it.pair.owner.node.to_string());
+        Self {
+            publisher: publisher.unwrap_or_else(|| app.node_id.clone()),
+            is_pulled: upstream.is_some(),
+        }
+    }
+}
+
+impl IntoResponseParts for Origin {
+    type Error = Response;
+
+    fn into_response_parts(self, parts: ResponseParts) -> Result<ResponseParts, Self::Error> {
+        let pull_mode = self.is_pulled.then_some([(X_PULL_MODE, "lazy-load")]);
+        ([(X_PUBLISHER_NODE, self.publisher)], pull_mode).into_response_parts(parts)
+    }
 }
 
 /// Has the connection to itself: who takes nothing loses it.
@@ -135,12 +164,14 @@ pub(crate) async fn over_websocket(
     let stream = named(&app, &file, &credential).await?;
     let upgrade = upgrade
         .map_err(|_| Refusal::BadRequest("connect to this address with a WebSocket".into()))?;
+    let origin = Origin::of(&app, &stream);
     let subscriber = stream.subscribe_from(Protocol::WebSocketFlv, hangup.0);
     let viewing = Viewing::start(&app, Protocol::WebSocketFlv, subscriber.with(tracks));
     let upgrade = upgrade
         .max_message_size(MESSAGE_BYTES_MAX)
         .max_frame_size(MESSAGE_BYTES_MAX);
-    Ok(upgrade.on_upgrade(move |socket| send_messages(viewing, socket)))
+    let upgraded = upgrade.on_upgrade(move |socket| send_messages(viewing, socket));
+    Ok((origin, upgraded).into_response())
 }
 
 async fn send_messages(mut viewing: Viewing, socket: WebSocket) {

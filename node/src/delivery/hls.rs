@@ -19,7 +19,7 @@ use serde::Deserialize;
 use super::{Credential, Outflow, check_playback};
 use crate::app::{App, Peer};
 use crate::error::Refusal;
-use crate::hub::{Protocol, State as StreamState};
+use crate::hub::Protocol;
 use crate::packager::{Channel, Playlists};
 use crate::rooms::RoomId;
 
@@ -185,7 +185,7 @@ fn here(app: &App, room: &RoomId) -> Here {
         return Here::Nothing;
     };
     stream.touch(Instant::now());
-    let is_owned = stream.state() == StreamState::Live || app.ownership.owns(room).is_some();
+    let is_owned = stream.live_since().is_some() || app.ownership.owns(room).is_some();
     match is_owned {
         true => Here::Owned(channel),
         false => Here::Left(channel),

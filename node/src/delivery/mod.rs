@@ -42,29 +42,45 @@ pub(crate) async fn check_playback(
     }
 }
 
-/// The stream of a room that may be watched and is live, or on hold.
+/// The stream of a room that may be watched and has its publisher here, or had it a moment ago.
 pub(crate) async fn viewable(
     app: &App,
     room: &RoomId,
     credential: &Credential,
 ) -> Result<Arc<Stream>, Refusal> {
     check_playback(app, room, credential).await?;
-    let stream = app.hub.stream(room).ok_or(Refusal::NotLive)?;
-    match stream.state() {
-        State::Live | State::Interrupted => {}
-        State::Ended => return Err(Refusal::Ended),
-        State::Gone => return Err(Refusal::NotLive),
+    let stream = watchable(app, room)?;
+    match stream.upstream() {
+        None => Ok(stream),
+        Some(_) => Err(Refusal::NotLive),
     }
-    Ok(stream)
 }
 
-/// The same for who comes to watch: there has to be a place for one more.
+/// The stream of a room that is live here, or on hold.
+fn watchable(app: &App, room: &RoomId) -> Result<Arc<Stream>, Refusal> {
+    let stream = app.hub.stream(room).ok_or(Refusal::NotLive)?;
+    match stream.state() {
+        State::Live | State::Interrupted => Ok(stream),
+        State::Ended => Err(Refusal::Ended),
+        State::Gone => Err(Refusal::NotLive),
+    }
+}
+
+/// The stream for who comes to watch, wherever its publisher is: there has to be a place for one more.
 pub(crate) async fn joinable(
     app: &App,
     room: &RoomId,
     credential: &Credential,
 ) -> Result<Arc<Stream>, Refusal> {
-    let stream = viewable(app, room, credential).await?;
+    check_playback(app, room, credential).await?;
+    let stream = match watchable(app, room) {
+        Err(here) => match app.relays.ensure(room).await {
+            // Who watched it here is told what has become of it.
+            Err(Refusal::NotLive) => return Err(here),
+            there => there?,
+        },
+        Ok(stream) => stream,
+    };
     check_place(app, &stream)?;
     Ok(stream)
 }

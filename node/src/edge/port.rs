@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 use super::forwarded::Client;
+use super::rtmp::Served;
 use super::{Caps, Connected, Socket, Tcp, accept, http, proxy, rtmp};
 use crate::app::App;
 use crate::data::Reread;
@@ -22,6 +23,8 @@ use crate::tls::{self, Acceptors, Mutual};
 #[derive(Clone, Debug)]
 pub(crate) enum Speaks {
     Rtmp,
+    /// RTMP between nodes.
+    Relay,
     Http(Router),
 }
 
@@ -72,6 +75,7 @@ impl Port {
         match (&self.speaks, &self.tls) {
             (Speaks::Rtmp, None) => "rtmp",
             (Speaks::Rtmp, Some(_)) => "rtmps",
+            (Speaks::Relay, _) => "relay",
             (Speaks::Http(_), None) => "http",
             (Speaks::Http(_), Some(_)) => "https",
         }
@@ -103,7 +107,10 @@ impl Port {
         };
         match (opened, self.speaks.clone()) {
             (Ok((socket, client)), Speaks::Rtmp) => {
-                rtmp::serve(app, socket, client, accepted).await;
+                rtmp::serve(app, socket, client, accepted, Served::Public).await;
+            }
+            (Ok((socket, client)), Speaks::Relay) => {
+                rtmp::serve(app, socket, client, accepted, Served::Nodes).await;
             }
             (Ok((socket, client)), Speaks::Http(router)) => {
                 let client = Client {
@@ -130,7 +137,7 @@ impl Port {
         accepted: Instant,
     ) -> Result<(Socket, SocketAddr), Refused> {
         let patience_s = match self.speaks {
-            Speaks::Rtmp => app.config.rtmp.handshake_timeout_s,
+            Speaks::Rtmp | Speaks::Relay => app.config.rtmp.handshake_timeout_s,
             Speaks::Http(_) => app.config.http.header_timeout_s,
         };
         let deadline = accepted + Duration::from_secs(patience_s);
@@ -169,7 +176,7 @@ impl Port {
         let acceptor = {
             let newest = tls.borrow();
             match self.speaks {
-                Speaks::Rtmp => newest.rtmps.clone(),
+                Speaks::Rtmp | Speaks::Relay => newest.rtmps.clone(),
                 Speaks::Http(_) => newest.https.clone(),
             }
         };

@@ -2,6 +2,7 @@
 
 mod play;
 mod publish;
+mod relay;
 
 use std::future::poll_fn;
 use std::io;
@@ -19,6 +20,7 @@ use tokio::time::{sleep_until, timeout};
 use super::Socket;
 use crate::app::App;
 use crate::error::Refusal;
+use crate::relay::Refused;
 use crate::stop::Departure;
 
 const PROTOCOL: &str = "rtmp";
@@ -28,6 +30,15 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The application part of every RTMP URL: `rtmp://HOST/live`.
 const APPLICATION: &str = "live";
+
+/// Whom a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Served {
+    /// Publishers and players.
+    Public,
+    /// Other nodes, which play what their viewers watch.
+    Nodes,
+}
 
 /// Why a connection is over.
 enum End {
@@ -64,8 +75,9 @@ pub(crate) async fn serve(
     socket: Socket,
     peer: SocketAddr,
     accepted: tokio::time::Instant,
+    served: Served,
 ) {
-    let mut connection = Connection::new(&app, socket, peer, accepted.into_std());
+    let mut connection = Connection::new(&app, socket, peer, accepted.into_std(), served);
     let end = connection.run().await;
     connection.finish(end).await;
 }
@@ -76,13 +88,20 @@ struct Connection {
     socket: Socket,
     session: Session,
     peer: SocketAddr,
+    served: Served,
     has_shaken_hands: bool,
     /// It hung up: it takes nothing any more, but what it said before may not be read yet.
     has_hung_up: bool,
 }
 
 impl Connection {
-    fn new(app: &Arc<App>, socket: Socket, peer: SocketAddr, accepted: Instant) -> Self {
+    fn new(
+        app: &Arc<App>,
+        socket: Socket,
+        peer: SocketAddr,
+        accepted: Instant,
+        served: Served,
+    ) -> Self {
         let settings = &app.config.rtmp;
         let limits = Limits {
             handshake: Duration::from_secs(settings.handshake_timeout_s),
@@ -97,6 +116,7 @@ impl Connection {
             departure: Departure::new(&app.stop, app.config.node.drain_spread()),
             app: Arc::clone(app),
             peer,
+            served,
             has_shaken_hands: false,
             has_hung_up: false,
         }
@@ -111,8 +131,14 @@ impl Connection {
             let done = match event {
                 // It would not hear the answer.
                 Event::Publish { .. } | Event::Play { .. } if self.has_hung_up => Err(End::Hangup),
-                Event::Publish { app, name } => self.publish(&app, &name).await,
-                Event::Play { app, name } => self.play(&app, &name).await,
+                Event::Publish { app, name } => match self.served {
+                    Served::Public => self.publish(&app, &name).await,
+                    Served::Nodes => self.refuse_relay(Refused::NoRelay),
+                },
+                Event::Play { app, name } => match self.served {
+                    Served::Public => self.play(&app, &name).await,
+                    Served::Nodes => self.relay(&name).await,
+                },
                 Event::Media(_) | Event::Unpublish | Event::Stop => Ok(()),
             };
             if let Err(end) = done {
@@ -204,6 +230,14 @@ impl Connection {
         Err(End::Told)
     }
 
+    /// As metrics call what it came by.
+    fn surface(&self) -> &'static str {
+        match self.served {
+            Served::Public => PROTOCOL,
+            Served::Nodes => relay::PORT,
+        }
+    }
+
     async fn finish(&mut self, end: End) {
         match end {
             End::Hangup => {}
@@ -211,7 +245,7 @@ impl Connection {
                 let _ = timeout(FAREWELL, self.socket.shutdown()).await;
             }
             End::Broken(error) => {
-                if self.app.metrics.refused(PROTOCOL, error.reason()) {
+                if self.app.metrics.refused(self.surface(), error.reason()) {
                     tracing::info!(peer = %self.peer, reason = error.reason(), "closed: {error}");
                 }
                 self.say_farewell().await;

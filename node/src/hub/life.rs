@@ -21,10 +21,11 @@ impl Stream {
         self.read().state
     }
 
-    /// When the present publisher began; `None` where the stream is not live.
+    /// When the present publisher began; `None` where the stream is not live, or published elsewhere.
     pub(crate) fn live_since(&self) -> Option<UnixMs> {
         let inner = self.read();
-        (inner.state == State::Live).then_some(inner.started_at)
+        let is_here = inner.state == State::Live && inner.carried.is_none();
+        is_here.then_some(inner.started_at)
     }
 
     /// The stream is of use to someone: it is remembered longer.
@@ -32,7 +33,7 @@ impl Stream {
         self.write().last_access = now;
     }
 
-    pub(super) fn last_use(&self) -> Instant {
+    pub(crate) fn last_use(&self) -> Instant {
         self.read().last_use()
     }
 
@@ -40,10 +41,16 @@ impl Stream {
         let mut inner = self.write();
         let held = now.saturating_duration_since(inner.state_since);
         if inner.state == State::Interrupted && held >= self.limits().hold {
-            inner.ring.clear();
-            inner.timeline.end();
-            self.enter(&mut inner, State::Ended, now);
+            self.finish(&mut inner, now);
         }
+    }
+
+    /// It is over; a new publisher makes it live again.
+    pub(super) fn finish(&self, inner: &mut Inner, now: Instant) {
+        inner.ring.clear();
+        inner.timeline.end();
+        inner.follow.end();
+        self.enter(inner, State::Ended, now);
     }
 
     /// Ends it at once, and for good.
@@ -52,6 +59,7 @@ impl Stream {
         if let Some(present) = inner.present.take() {
             present.revoke();
         }
+        inner.stop_carrying();
         self.enter(&mut inner, State::Gone, Instant::now());
     }
 

@@ -3,6 +3,8 @@
 //! A publisher puts frames in a bounded ring, one per stream; each viewer walks the ring with a
 //! cursor of its own. Nothing here waits for a viewer: who is too slow skips ahead.
 
+mod carrier;
+mod follow;
 mod gop;
 mod headers;
 mod life;
@@ -22,6 +24,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub(crate) use carrier::{Carrier, NotCarried, Replaced, Upstream};
 pub(crate) use gop::Gop;
 pub(crate) use headers::{Described, Headers, Tracks};
 pub(crate) use life::State;
@@ -102,17 +105,38 @@ impl Hub {
         now: Instant,
     ) -> Result<(Publisher, Arc<Stream>), Full> {
         let mut streams = self.streams.lock();
-        let stream = match streams.get(&claim.room) {
-            Some(stream) => Arc::clone(stream),
-            None => {
-                self.make_place(&mut streams)?;
-                let stream = Arc::new(Stream::new(claim.room.clone(), self.limits, now));
-                streams.insert(claim.room.clone(), Arc::clone(&stream));
-                stream
-            }
-        };
+        let stream = self.place_of(&mut streams, &claim.room, now)?;
         let publisher = Publisher::start(Arc::clone(&stream), claim, source, now);
         Ok((publisher, stream))
+    }
+
+    /// Takes the frames of a room from another node; viewers of both are viewers of one stream.
+    pub(crate) fn carry(
+        &self,
+        room: &RoomId,
+        upstream: Upstream,
+        now: Instant,
+    ) -> Result<(Carrier, Arc<Stream>), NotCarried> {
+        let mut streams = self.streams.lock();
+        let stream = self.place_of(&mut streams, room, now)?;
+        let carrier = Carrier::start(Arc::clone(&stream), upstream, now)?;
+        Ok((carrier, stream))
+    }
+
+    /// A room's stream, made where there is none.
+    fn place_of(
+        &self,
+        streams: &mut HashMap<RoomId, Arc<Stream>>,
+        room: &RoomId,
+        now: Instant,
+    ) -> Result<Arc<Stream>, Full> {
+        if let Some(stream) = streams.get(room) {
+            return Ok(Arc::clone(stream));
+        }
+        self.make_place(streams)?;
+        let stream = Arc::new(Stream::new(room.clone(), self.limits, now));
+        streams.insert(room.clone(), Arc::clone(&stream));
+        Ok(stream)
     }
 
     /// Streams that are over give way to new ones, the longest unused first.

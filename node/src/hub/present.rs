@@ -112,6 +112,8 @@ impl Stream {
         if let Some(old) = inner.present.take() {
             old.revoke();
         }
+        inner.stop_carrying();
+        inner.carried = None;
         inner.present = Some(Present {
             pair: claim.pair.clone(),
             revoked: revoked.clone(),
@@ -119,7 +121,7 @@ impl Stream {
             frames: 0,
             gives_way: false,
         });
-        inner.ring.restart();
+        inner.ring.restart(false);
         inner.timeline.restart();
         inner.meter = Meter::new(now);
         self.traffic().restart();

@@ -26,6 +26,8 @@ pub(crate) struct Slot {
     pub pair: Pair,
     /// The timeline was joined anew here: what follows need not continue what was before.
     pub discontinuity: bool,
+    /// It came from another node.
+    pub(super) is_carried: bool,
     sequence: u64,
     /// What all frames up to and with this one cost, since the stream began.
     end_bytes: u64,
@@ -68,6 +70,8 @@ pub(super) struct Ring {
     /// Of the present publisher's default video track the first key frame is awaited.
     awaits_key: bool,
     video_seen: bool,
+    /// What comes now comes from another node.
+    is_carried: bool,
 }
 
 impl Ring {
@@ -81,11 +85,13 @@ impl Ring {
             end_bytes: 0,
             awaits_key: true,
             video_seen: false,
+            is_carried: false,
         }
     }
 
     /// A new publisher: what it sends is not known yet, and its first picture is a key frame.
-    pub(super) fn restart(&mut self) {
+    pub(super) fn restart(&mut self, is_carried: bool) {
+        self.is_carried = is_carried;
         self.headers = Headers::default();
         self.awaits_key = true;
         self.video_seen = false;
@@ -114,6 +120,7 @@ impl Ring {
             frame,
             pair,
             discontinuity,
+            is_carried: self.is_carried,
             sequence: self.next_sequence,
             end_bytes: self.end_bytes,
             serialised: Default::default(),
@@ -193,6 +200,14 @@ impl Ring {
 
     pub(super) fn newest_gop(&self) -> Option<&Arc<Gop>> {
         self.gops.back()
+    }
+
+    /// Where to go on who has everything up to this time.
+    pub(super) fn gop_at(&self, time: MediaMs) -> Option<&Arc<Gop>> {
+        let mut newest_first = self.gops.iter().rev();
+        newest_first
+            .find(|gop| gop.start() <= time)
+            .or(self.gops.front())
     }
 
     pub(super) fn headers(&self) -> &Headers {

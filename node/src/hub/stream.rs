@@ -5,6 +5,8 @@ use isocast_claims::Pair;
 use isocast_media::{Codec, Frame, Kind, Track, UnixMs};
 use tokio::sync::watch;
 
+use super::carrier::Carried;
+use super::follow::Follow;
 use super::life::State;
 use super::meter::{Meter, Quality};
 use super::present::{Present, Source};
@@ -41,8 +43,11 @@ pub(crate) struct Stream {
 pub(super) struct Inner {
     pub(super) ring: Ring,
     pub(super) timeline: Timeline,
+    pub(super) follow: Follow,
     pub(super) meter: Meter,
     pub(super) present: Option<Present>,
+    /// Where it comes from, or came from last, where that is another node.
+    pub(super) carried: Option<Carried>,
     /// Of the newest publisher, present or gone.
     pub(super) source: Option<Source>,
     pub(super) state: State,
@@ -66,8 +71,10 @@ impl Stream {
             inner: RwLock::new(Inner {
                 ring: Ring::new(limits.ring_bytes_max),
                 timeline: Timeline::default(),
+                follow: Follow::default(),
                 meter: Meter::new(now),
                 present: None,
+                carried: None,
                 source: None,
                 state: State::Interrupted,
                 state_since: now,

@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use isocast_media::MediaMs;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +50,8 @@ pub(crate) struct Subscriber {
     stream: Arc<Stream>,
     viewer: Viewer,
     tracks: Tracks,
+    /// What it has already: it joins where that ends instead of at the newest GOP.
+    since: Option<MediaMs>,
     head: watch::Receiver<Head>,
     /// [`Head::dismissals`] when it came.
     dismissals: u32,
@@ -78,6 +81,7 @@ impl Stream {
             stream: Arc::clone(self),
             viewer: Viewer::new(self.viewers(), protocol, hangup),
             tracks: Tracks::Default,
+            since: None,
             head,
             dismissals,
             cursor: None,
@@ -92,6 +96,11 @@ impl Subscriber {
     /// The same, for these tracks.
     pub(crate) fn with(self, tracks: Tracks) -> Self {
         Self { tracks, ..self }
+    }
+
+    /// The same, for who has everything up to this time.
+    pub(crate) fn since(self, since: Option<MediaMs>) -> Self {
+        Self { since, ..self }
     }
 
     pub(crate) fn tracks(&self) -> Tracks {
@@ -151,7 +160,14 @@ impl Subscriber {
         let inner = stream.read();
         let mut items = Vec::new();
         if self.cursor.is_none() || self.lags(&inner) {
-            let gop = inner.ring.newest_gop()?;
+            let gop = match self.since.take() {
+                Some(since) => inner.ring.gop_at(since)?,
+                None => inner.ring.newest_gop()?,
+            };
+            let mut slots = inner.ring.from(gop.first());
+            if !slots.next().is_some_and(|slot| self.takes(slot)) {
+                return None;
+            }
             if self.cursor.is_some() && self.counts_too_many_skips(now) {
                 stream.traffic().count_dropped_viewer();
                 return Some(Delivery::TooSlow);
@@ -159,13 +175,11 @@ impl Subscriber {
             items.push(Item::Join(Arc::clone(gop)));
             self.cursor = Some(gop.first());
         }
-        let cursor = self.cursor.as_mut()?;
-        let first = (*cursor).max(inner.ring.first_sequence());
+        let mut cursor = self.cursor?.max(inner.ring.first_sequence());
         let mut taken = 0;
         let mut bytes = 0;
-        *cursor = first;
-        for slot in inner.ring.from(first) {
-            if self.tracks.include(slot.frame.track_id) {
+        for slot in inner.ring.from(cursor) {
+            if self.takes(slot) {
                 bytes += cost(&slot.frame);
                 if taken == ITEMS_MAX || taken > 0 && bytes > ITEMS_BYTES_MAX {
                     break;
@@ -173,11 +187,17 @@ impl Subscriber {
                 items.push(Item::Frame(Arc::clone(slot)));
                 taken += 1;
             }
-            *cursor += 1;
+            cursor += 1;
         }
-        self.viewer.seat().came(*cursor, now);
-        debug_assert!(*cursor <= inner.ring.next_sequence());
+        self.cursor = Some(cursor);
+        self.viewer.seat().came(cursor, now);
+        debug_assert!(cursor <= inner.ring.next_sequence());
         (!items.is_empty()).then_some(Delivery::Items(items))
+    }
+
+    fn takes(&self, slot: &Slot) -> bool {
+        let is_here = !(slot.is_carried && self.viewer.protocol().is_of_owner());
+        is_here && self.tracks.include(slot.frame.track_id)
     }
 
     /// Lags too much, with a newer GOP to skip to; or what it would read next is there no more.

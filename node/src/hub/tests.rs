@@ -9,6 +9,7 @@ use super::meter::{GopLength, Totals};
 use super::publisher::Revoked;
 use super::*;
 
+mod carry;
 mod life;
 mod properties;
 mod ring;

@@ -10,7 +10,7 @@ const ORIGIN_MS: i64 = 1000;
 /// A timestamp may run ahead of the wall clock by this much and still be the same source clock.
 const AHEAD_MS: i64 = 10_000;
 /// A gap between two publishers is shown as at most this long.
-const GAP_MS_MAX: i64 = 15_000;
+pub(super) const GAP_MS_MAX: i64 = 15_000;
 /// A source whose clock jumps to and fro breaks the timeline at most this often, for HLS ends a
 /// segment at every break. Jumps between are joined without a word.
 const BREAK_EVERY: Duration = Duration::from_secs(1);
@@ -96,6 +96,27 @@ impl Timeline {
         self.recent.clear();
     }
 
+    /// Frames of another node take the place of this one's publishers, whose clocks show nothing any more. To
+    /// which times their tracks have come.
+    pub(super) fn hand_over(&mut self) -> BTreeMap<TrackKey, MediaMs> {
+        self.recent.clear();
+        let clocks = std::mem::take(&mut self.clocks).into_iter();
+        clocks
+            .map(|(track, clock)| (track, clock.last_room))
+            .collect()
+    }
+
+    /// The furthest room time, and when it was come to.
+    pub(super) fn head(&self) -> Option<(MediaMs, Instant)> {
+        self.head
+    }
+
+    /// A frame of another node is at this time.
+    pub(super) fn advance(&mut self, time: MediaMs, now: Instant) {
+        let furthest = self.head.map_or(time, |(head, _)| head.max(time));
+        self.head = Some((furthest, now));
+    }
+
     pub(super) fn place(&mut self, frame: &Frame, now: Instant) -> Place {
         let track = (frame.track(), frame.track_id);
         if frame.track() == Track::Data || !frame.is_media() {
@@ -137,8 +158,7 @@ impl Timeline {
             stale: false,
         };
         self.clocks.insert(track, clock);
-        let furthest = self.head.map_or(time, |(head, _)| head.max(time));
-        self.head = Some((furthest, now));
+        self.advance(time, now);
         self.recent.remember(track, carried);
         Place::At {
             time,
@@ -222,7 +242,7 @@ impl Clock {
     }
 }
 
-fn ms(duration: Duration) -> i64 {
+pub(super) fn ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 2)
 }
 

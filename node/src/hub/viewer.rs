@@ -17,6 +17,8 @@ pub(crate) enum Protocol {
     Packager,
     /// Nor is what is pushed to another server.
     Restream,
+    /// Nor another node, which has viewers of its own.
+    Relay,
 }
 
 impl Protocol {
@@ -32,7 +34,13 @@ impl Protocol {
             Self::Hls => "hls",
             Self::Packager => "packager",
             Self::Restream => "restream",
+            Self::Relay => "relay",
         }
+    }
+
+    /// Whether it is for the node that has the publisher: others would do the same again.
+    pub(super) fn is_of_owner(self) -> bool {
+        matches!(self, Self::Packager | Self::Restream)
     }
 
     pub(super) fn is_viewer(self) -> bool {

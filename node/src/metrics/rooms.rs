@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::series;
-use crate::hub::{Hub, Protocol, Quality, State, Stream, TrackQuality};
+use crate::hub::{Hub, Protocol, Quality, Stream, TrackQuality};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Room {
@@ -59,7 +59,7 @@ pub(crate) fn render(
     viewers: impl Fn(&Stream, Protocol) -> usize,
 ) -> String {
     let mut live = hub.streams();
-    live.retain(|stream| stream.state() == State::Live);
+    live.retain(|stream| stream.live_since().is_some());
     live.sort_by_cached_key(|stream| (stream.started_at(), stream.room().clone()));
     live.truncate(rooms_max);
 

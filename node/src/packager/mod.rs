@@ -46,7 +46,7 @@ impl Packager {
 
     /// Cuts this stream until it is forgotten, where that is not under way. Whoever needs the
     /// channel asks for it so: a stream is live a moment before its publisher's task comes here.
-    /// `None` where HLS is off, or the stream is no longer remembered.
+    /// `None` where HLS is off, the stream is no longer remembered, or it has its publisher elsewhere.
     pub(crate) fn follow(&self, stream: &Arc<Stream>) -> Option<Arc<Channel>> {
         if !self.settings.enabled {
             return None;
@@ -56,8 +56,8 @@ impl Packager {
         if let Some(channel) = known.filter(|channel| channel.is_of(stream)) {
             return Some(Arc::clone(channel));
         }
-        // Another stream may have taken its place.
-        if stream.state() == State::Gone {
+        // Another stream may have taken its place; and one from another node is cut there.
+        if stream.state() == State::Gone || stream.upstream().is_some() {
             return None;
         }
         let channel = Arc::new(Channel::new(stream, self.settings.window_segments));

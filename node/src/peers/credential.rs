@@ -62,15 +62,18 @@ impl Credential {
         }
     }
 
-    /// What a request to a peer has to say.
+    /// What is to be said to a peer; nothing where a certificate is shown.
+    pub(crate) async fn token(&self) -> Option<Secret<String>> {
+        match self {
+            Self::Token(tokens) => tokens.now().await.first().cloned(),
+            Self::Certificate(_) => None,
+        }
+    }
+
+    /// The same as a request has it.
     pub(crate) async fn bearer(&self) -> Option<MetadataValue<Ascii>> {
-        let Self::Token(tokens) = self else {
-            return None;
-        };
-        let tokens = tokens.now().await;
-        let mut value: MetadataValue<_> = format!("Bearer {}", tokens.first()?.reveal())
-            .parse()
-            .ok()?;
+        let token = self.token().await?;
+        let mut value: MetadataValue<_> = format!("Bearer {}", token.reveal()).parse().ok()?;
         value.set_sensitive(true);
         Some(value)
     }

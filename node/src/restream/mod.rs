@@ -159,6 +159,8 @@ impl Restreams {
             .rooms
             .lock()
             .retain(|_, room| match room.stream.state() {
+                // Its new owner sends it on.
+                _ if room.stream.upstream().is_some() => false,
                 hub::State::Live | hub::State::Interrupted => {
                     inner.adjust(room);
                     true

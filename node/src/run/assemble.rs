@@ -22,6 +22,7 @@ use crate::ownership::{self, Ownership};
 use crate::packager::Packager;
 use crate::peers::Peers;
 use crate::registry::{self, Nodes, Registry};
+use crate::relay::{self, Holders, Relays};
 use crate::restream::{self, Restreams};
 use crate::rooms::{self, Rooms};
 use crate::stop::Stop;
@@ -37,6 +38,8 @@ pub(crate) struct Parts {
     pub redis: Option<registry::Redis>,
     pub metrics: Metrics,
     pub dialler: Arc<Dialler>,
+    /// Which nodes have which room.
+    pub holders: Arc<dyn Holders>,
 }
 
 /// What all connections share; the node listens at these addresses.
@@ -48,6 +51,7 @@ pub(crate) fn assemble(parts: Parts, at: &NodeFile) -> Arc<App> {
         redis,
         metrics,
         dialler,
+        holders,
     } = parts;
     let (stop, tasks) = (Stop::default(), TaskTracker::new());
     let http = outbound::Http::new(Arc::clone(&dialler));
@@ -107,7 +111,7 @@ pub(crate) fn assemble(parts: Parts, at: &NodeFile) -> Arc<App> {
         }
     };
     let ownership = Ownership::new(ownership::Parts {
-        me,
+        me: me.clone(),
         settings: isocast_claims::Settings {
             strict: config.registry.strict,
             renew_every_ms: config.registry.renew_ms,
@@ -137,6 +141,21 @@ pub(crate) fn assemble(parts: Parts, at: &NodeFile) -> Arc<App> {
             &tasks,
             stop.closing_token(),
         )
+    });
+    let relays = peers.credential().map(|credential| {
+        let place = relay::Place {
+            node: me.node,
+            zone: config.node.zone.clone(),
+            credential: credential.clone(),
+            dialler,
+            hub: Arc::clone(&hub),
+            ownership: Arc::clone(&ownership),
+            holders,
+            idle: Duration::from_secs(config.relay.idle_s),
+            counts: relay::Counts::of(&metrics),
+            stop: stop.clone(),
+        };
+        Relays::new(place, tasks.clone())
     });
     Arc::new(App {
         node_id: config.node.id.clone(),
@@ -168,6 +187,7 @@ pub(crate) fn assemble(parts: Parts, at: &NodeFile) -> Arc<App> {
         stop,
         webhooks,
         restreams,
+        relays: relays.unwrap_or_default(),
         tasks,
         config,
     })

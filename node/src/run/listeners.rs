@@ -20,11 +20,16 @@ const BACKLOG: u32 = 4096;
 /// Probes and scrapers; the public cannot use these places up.
 const INTERNAL_CONNECTIONS_MAX: usize = 256;
 
+/// One for each stream and node that pulls it, with room for those who are refused.
+const RELAY_CONNECTIONS_MAX: usize = 2048;
+
 /// The sockets, bound before anything is served.
 pub(super) struct Listeners {
     rtmp: TcpListener,
     http: TcpListener,
     internal: TcpListener,
+    /// Where there are other nodes.
+    relay: Option<TcpListener>,
     /// RTMPS and HTTPS, where there is a certificate.
     secure: Option<(TcpListener, TcpListener)>,
 }
@@ -38,6 +43,10 @@ impl Listeners {
             rtmp: bind("listen.rtmp", config.listen.rtmp)?,
             http: bind("listen.http", config.listen.http)?,
             internal: bind("listen.internal", config.listen.internal)?,
+            relay: match config.peers.has_credential() {
+                true => Some(bind("listen.relay", config.listen.relay)?),
+                false => None,
+            },
             secure: match config.tls.is_on() {
                 true => Some((
                     bind("listen.rtmps", config.listen.rtmps)?,
@@ -50,12 +59,14 @@ impl Listeners {
 
     pub(super) fn node_file(&self) -> std::io::Result<NodeFile> {
         let secure = self.secure.as_ref();
+        let relay = self.relay.as_ref();
         Ok(NodeFile {
             pid: std::process::id(),
             rtmp: self.rtmp.local_addr()?,
             http: self.http.local_addr()?,
             internal: self.internal.local_addr()?,
             rtmps: secure.map(|(rtmps, _)| rtmps.local_addr()).transpose()?,
+            relay: relay.map(TcpListener::local_addr).transpose()?,
             https: secure.map(|(_, https)| https.local_addr()).transpose()?,
         })
     }
@@ -65,6 +76,7 @@ impl Listeners {
             rtmp,
             http,
             internal,
+            relay,
         } = Ports::of(app);
         if let Some((rtmps_listener, https_listener)) = self.secure {
             let rtmps = rtmp.clone().with_tls(acceptors.clone());
@@ -75,6 +87,9 @@ impl Listeners {
         rtmp.open(app, self.rtmp);
         http.open(app, self.http);
         internal.open(app, self.internal);
+        if let Some(listener) = self.relay {
+            relay.open(app, listener);
+        }
     }
 }
 
@@ -83,6 +98,7 @@ struct Ports {
     rtmp: Port,
     http: Port,
     internal: Port,
+    relay: Port,
 }
 
 impl Ports {
@@ -109,6 +125,13 @@ impl Ports {
             internal: Port {
                 speaks: Speaks::Http(api::internal(Arc::clone(app))),
                 caps: Caps::new(INTERNAL_CONNECTIONS_MAX, INTERNAL_CONNECTIONS_MAX),
+                is_public: false,
+                tls: None,
+                mutual: app.peers.mutual(),
+            },
+            relay: Port {
+                speaks: Speaks::Relay,
+                caps: Caps::new(RELAY_CONNECTIONS_MAX, RELAY_CONNECTIONS_MAX),
                 is_public: false,
                 tls: None,
                 mutual: app.peers.mutual(),

@@ -104,7 +104,8 @@ impl Webhooks {
     pub(crate) fn look(&self, hub: &Hub, packager: &Packager) {
         let Some(delivery) = &self.0 else { return };
         let streams = hub.streams().into_iter();
-        let present = streams.filter(|stream| stream.state() != State::Ended);
+        let present =
+            streams.filter(|stream| stream.state() != State::Ended && stream.upstream().is_none());
         let rooms = present.map(|stream| audience::Seen {
             room: stream.room().clone(),
             epoch: stream.epoch(),

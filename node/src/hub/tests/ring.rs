@@ -137,7 +137,7 @@ fn video_begins_with_a_key_frame_and_so_after_each_new_publisher() {
     assert!(ring.push(audio(10), claim(1), false));
     assert!(ring.push(key(40), claim(1), false));
     assert!(ring.push(delta(80), claim(1), false));
-    ring.restart();
+    ring.restart(false);
     assert!(!ring.push(delta(120), claim(2), false));
     assert!(ring.push(key(160), claim(2), false));
     assert!(ring.push(delta(200), claim(2), false));
@@ -157,7 +157,7 @@ fn what_describes_the_stream_is_told_once_and_again_by_a_new_publisher() {
     for (row, (frame, expected)) in rows.into_iter().enumerate() {
         assert_eq!(ring.push(frame, claim(1), false), expected, "row {row}");
     }
-    ring.restart();
+    ring.restart(false);
     assert_eq!(ring.headers().of(Tracks::All).count(), 0);
     assert!(ring.push(config(Codec::Avc, b"a"), claim(2), false));
 }
