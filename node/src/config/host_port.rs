@@ -19,6 +19,16 @@ pub(crate) struct HostPort {
 #[error("is no host and port")]
 pub(crate) struct NotAHostPort;
 
+impl HostPort {
+    /// `None` where the host, which is an address without brackets or a name, cannot be one.
+    pub(crate) fn new(host: &str, port: u16) -> Option<Self> {
+        match host.contains(':') {
+            true => format!("[{host}]:{port}").parse().ok(),
+            false => format!("{host}:{port}").parse().ok(),
+        }
+    }
+}
+
 impl FromStr for HostPort {
     type Err = NotAHostPort;
 
@@ -101,6 +111,7 @@ mod tests {
             assert_eq!(read.is_some(), good, "{text:?}");
             if let Some(read) = read {
                 assert_eq!(read.to_string(), text);
+                assert_eq!(HostPort::new(&read.host, read.port), Some(read));
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Who the peers are: addresses from the configuration and from DNS, and the node behind each, which is asked.
+//! Who the peers are: addresses from the configuration, from DNS and from the registry, and the node behind each,
+//! which is asked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use super::srv::LookUp;
 use super::{Credential, Known, Peer};
 use crate::data::random;
 use crate::outbound::{Dialler, HostPort};
+use crate::registry::Node;
 
 /// How often it is looked who is there, and how often while an address has not said yet who it is.
 const LOOK_EVERY: Duration = Duration::from_secs(4);
@@ -33,6 +35,8 @@ pub(super) struct Sources {
     pub list: Vec<HostPort>,
     /// A Service's name, and who is asked for its pods.
     pub service: Option<(String, Box<dyn LookUp>)>,
+    /// What nodes say of themselves in the registry.
+    pub registered: watch::Receiver<Arc<[(NodeId, Node)]>>,
 }
 
 #[derive(Debug)]
@@ -69,10 +73,17 @@ impl Discovery {
 
     async fn look_again_and_again(&self) {
         let mut places = Places::default();
+        let mut registered = self.sources.registered.clone();
         loop {
+            registered.mark_unchanged();
             self.look(&mut places).await;
             let is_new = places.by_address.values().any(|it| it.owner.is_none());
-            sleep(jittered(if is_new { LOOK_SOON } else { LOOK_EVERY })).await;
+            let rest = sleep(jittered(if is_new { LOOK_SOON } else { LOOK_EVERY }));
+            tokio::select! {
+                () = rest => {}
+                // Entries change with their load as well.
+                () = newcomer(&mut registered, &places) => {}
+            }
         }
     }
 
@@ -86,8 +97,13 @@ impl Discovery {
                 }
             }
         }
-        let all = self.sources.list.iter().chain(&places.of_service);
-        let addresses: BTreeSet<_> = all.take(ADDRESSES_MAX).cloned().collect();
+        let registered = self.sources.registered.borrow().clone();
+        let registered = registered
+            .iter()
+            .filter_map(|(_, node)| internal_port(node));
+        let named = self.sources.list.iter().chain(&places.of_service).cloned();
+        let all = named.chain(registered);
+        let addresses: BTreeSet<_> = all.take(ADDRESSES_MAX).collect();
         let places = &mut places.by_address;
         places.retain(|at, _| addresses.contains(at));
         for at in addresses {
@@ -151,6 +167,24 @@ fn known<'p>(me: &Owner, places: impl Iterator<Item = &'p Place>) -> Known {
     known
 }
 
+/// Where the registry says that a node is; `None` where that is no host.
+fn internal_port(node: &Node) -> Option<HostPort> {
+    HostPort::new(&node.address, node.ports.internal)
+}
+
+/// Returns when the registry names an address that was not looked at yet.
+async fn newcomer(registered: &mut watch::Receiver<Arc<[(NodeId, Node)]>>, places: &Places) {
+    let is_new = |nodes: &Arc<[(NodeId, Node)]>| {
+        let known = &places.by_address;
+        let mut addresses = nodes.iter().filter_map(|(_, node)| internal_port(node));
+        known.len() < ADDRESSES_MAX && addresses.any(|at| !known.contains_key(&at))
+    };
+    if registered.wait_for(is_new).await.is_err() {
+        // The node is ending.
+        std::future::pending::<()>().await;
+    }
+}
+
 async fn ask_dns(dns: &dyn LookUp, service: &str) -> Result<Vec<HostPort>, String> {
     let pods = timeout(DNS_WITHIN, dns.look_up(service)).await;
     let pods = pods.unwrap_or_else(|_| Err("no answer in time".to_owned()))?;
@@ -181,6 +215,7 @@ mod tests {
     use crate::config;
     use crate::data::scratch::Scratch;
     use crate::outbound::{Rules, Trust};
+    use crate::registry::{Capabilities, Load, Nodes, Ports, Status};
 
     /// Answers each of these once, and then no more.
     #[derive(Debug)]
@@ -216,6 +251,7 @@ mod tests {
             sources: Sources {
                 list,
                 service: Some(("nodes".into(), dns)),
+                registered: Nodes::default().watch(),
             },
             credential: Credential::read(&config).unwrap().unwrap(),
             dialler: Arc::new(dialler),
@@ -252,6 +288,56 @@ mod tests {
         discovery.look(&mut places).await;
         assert_eq!(names(), ["node-1"], "without an answer the last one counts");
         assert_eq!(places.by_address.len(), 2);
+    }
+
+    /// What the registry has of a node.
+    fn entry(node: &crate::api::tests::Node) -> (NodeId, Node) {
+        let entry = Node {
+            address: node.internal.ip().to_string(),
+            incarnation: 1,
+            started_at: 1,
+            status: Status::Online,
+            load: Load {
+                cpu: 0.0,
+                memory: 0.0,
+                egress: 0.0,
+                streams: 0,
+                viewers: 0,
+            },
+            zone: String::new(),
+            capabilities: Capabilities {
+                can_publish: true,
+                can_subscribe: true,
+                max_streams: 1,
+            },
+            ports: Ports {
+                rtmp: 1,
+                http: 1,
+                internal: node.internal.port(),
+                relay: None,
+            },
+        };
+        // Under another's name: who it is, it says itself.
+        (NodeId::parse("said").unwrap(), entry)
+    }
+
+    #[tokio::test]
+    async fn whoever_the_registry_names_is_asked_at_once() {
+        let (one, nodes) = (node("node-1", vec![]).await, Nodes::default());
+        let mut discovery = discovery(vec![], vec![]);
+        discovery.sources.registered = nodes.watch();
+        let mut known = discovery.known.subscribe();
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(discovery.run(stop.clone()));
+        let mut broken = entry(&one);
+        broken.1.address = "no host".into();
+        nodes.heard(vec![broken, entry(&one)]);
+        let found = known.wait_for(|known| known.keys().map(NodeId::as_str).eq(["node-1"]));
+        let found = timeout(LOOK_SOON.mul_f64(0.7), found).await.is_ok();
+        assert!(found, "before it would have looked again");
+        stop.cancel();
+        running.await.unwrap();
+        assert!(known.borrow_and_update().is_empty());
     }
 
     #[tokio::test]

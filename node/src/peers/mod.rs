@@ -34,6 +34,7 @@ use crate::config;
 use crate::data::Reread;
 use crate::outbound::{Dialler, HostPort};
 use crate::ownership;
+use crate::registry::Node;
 use crate::rooms::RoomId;
 use crate::tls::Mutual;
 use discovery::{Discovery, Sources};
@@ -61,6 +62,7 @@ impl Peers {
         me: Owner,
         credential: Option<Credential>,
         config: &config::Peers,
+        registered: watch::Receiver<Arc<[(NodeId, Node)]>>,
         dialler: Arc<Dialler>,
         stop: CancellationToken,
         tasks: &TaskTracker,
@@ -72,6 +74,7 @@ impl Peers {
                 sources: Sources {
                     list: config.list.clone(),
                     service: service(config),
+                    registered,
                 },
                 credential,
                 dialler,

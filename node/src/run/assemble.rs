@@ -92,10 +92,12 @@ pub(crate) fn assemble(parts: Parts, at: &NodeFile) -> Arc<App> {
         node: NodeId::parse(&config.node.id).expect("a node id, as it was checked"),
         incarnation: Incarnation(u64::try_from(unix_now().0).unwrap_or(0)),
     };
+    let nodes = Nodes::default();
     let peers = Arc::new(Peers::start(
         me.clone(),
         secrets.peers,
         &config.peers,
+        nodes.watch(),
         Arc::clone(&dialler),
         stop.closing_token(),
         &tasks,
@@ -165,7 +167,7 @@ pub(crate) fn assemble(parts: Parts, at: &NodeFile) -> Arc<App> {
         fetcher,
         peers,
         registry,
-        nodes: Nodes::default(),
+        nodes,
         hub,
         bans: Bans::default(),
         packager: Packager::new(config.hls.clone(), tasks.clone()),
