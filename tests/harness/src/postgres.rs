@@ -146,7 +146,7 @@ impl Postgres {
     pub fn role(&self, name: &str, password: &str, database: &str) -> String {
         let role = format!(
             "DO $$ BEGIN CREATE ROLE {name} LOGIN PASSWORD '{password}'; \
-             EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+             EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
         );
         self.sql("postgres", &role);
         let hex = |byte: u8| format!("%{byte:02x}");
