@@ -28,10 +28,11 @@ pub struct NodeOptions {
 }
 
 /// Free ports, and nothing to wait for at the end.
-const ALWAYS: [(&str, &str); 8] = [
+const ALWAYS: [(&str, &str); 9] = [
     ("listen.rtmp", "127.0.0.1:0"),
     ("listen.http", "127.0.0.1:0"),
     ("listen.internal", "127.0.0.1:0"),
+    ("listen.relay", "127.0.0.1:0"),
     ("listen.rtmps", "127.0.0.1:0"),
     ("listen.https", "127.0.0.1:0"),
     ("node.drain_delay_s", "0"),
