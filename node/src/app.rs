@@ -38,7 +38,7 @@ pub(crate) struct App {
     pub known_rooms: rooms::Cache,
     pub ownership: Arc<Ownership>,
     pub registry: Arc<dyn Registry>,
-    pub nodes: Nodes,
+    pub nodes: Arc<Nodes>,
     pub hub: Arc<Hub>,
     pub bans: Bans,
     pub packager: Packager,

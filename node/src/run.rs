@@ -18,7 +18,6 @@ use crate::load;
 use crate::log;
 use crate::metrics::Metrics;
 use crate::registry::{Ports, Redis};
-use crate::relay;
 use crate::tls::Reloader;
 use assemble::{Parts, assemble, dialler};
 use listeners::Listeners;
@@ -70,7 +69,7 @@ async fn live(loaded: Loaded) -> anyhow::Result<()> {
         redis,
         metrics,
         dialler,
-        holders: Arc::new(relay::Alone),
+        holders: None,
     };
     let at = listeners.node_file()?;
     let app = assemble(parts, &at);

@@ -16,7 +16,7 @@ use crate::data::{Folder, NodeFile, Reread, Secret, Token};
 use crate::edge::{Caps, Port, Speaks};
 use crate::metrics::Metrics;
 use crate::peers::Credential;
-use crate::relay::{self, Holders};
+use crate::relay::Holders;
 use crate::rooms::failing::Failing;
 use crate::rooms::memory::Memory;
 use crate::rooms::{NewRoom, OnConflict, Playback, PublishKey, RoomId, RoomLimits, Rooms};
@@ -52,14 +52,14 @@ impl Node {
     }
 
     pub(crate) async fn with(config: Config, rooms: Arc<dyn Rooms>) -> Self {
-        Self::among(config, rooms, Arc::new(relay::Alone)).await
+        Self::among(config, rooms, None).await
     }
 
     /// One among others, where it is configured so.
     pub(crate) async fn among(
         mut config: Config,
         rooms: Arc<dyn Rooms>,
-        holders: Arc<dyn Holders>,
+        holders: Option<Arc<dyn Holders>>,
     ) -> Self {
         for (id, playback) in [("open", Playback::Public), ("shut", Playback::Private)] {
             let room = NewRoom {

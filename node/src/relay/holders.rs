@@ -1,7 +1,6 @@
 use std::fmt::Debug;
 
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::BoxFuture;
 use isocast_claims::{NodeId, Pair};
 
 use super::HOPS_MAX;
@@ -25,16 +24,6 @@ pub(crate) struct Holder {
 /// Who has which room, as far as is known here. A holder that has it no more is found out when it is asked.
 pub(crate) trait Holders: Send + Sync + Debug {
     fn holders<'a>(&'a self, room: &'a RoomId) -> BoxFuture<'a, Result<Vec<Holder>, Unavailable>>;
-}
-
-/// There is no other node.
-#[derive(Debug)]
-pub(crate) struct Alone;
-
-impl Holders for Alone {
-    fn holders<'a>(&'a self, _: &'a RoomId) -> BoxFuture<'a, Result<Vec<Holder>, Unavailable>> {
-        ready(Ok(Vec::new())).boxed()
-    }
 }
 
 /// Those that `node` may pull from, the best first: of the highest claim only, those that have just failed last,

@@ -7,6 +7,7 @@
 
 mod holders;
 mod import;
+mod owners;
 mod place;
 mod pull;
 mod refused;
@@ -20,7 +21,8 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use holders::{Alone, Holders};
+pub(crate) use holders::Holders;
+pub(crate) use owners::Owners;
 pub(crate) use place::{Counts, Place};
 pub(crate) use pull::told;
 pub(crate) use refused::Refused;

@@ -63,7 +63,7 @@ impl Member {
         let holders = Arc::clone(&known);
         Self {
             _scratch: scratch,
-            node: Node::among(config, rooms, holders).await,
+            node: Node::among(config, rooms, Some(holders)).await,
             known,
         }
     }

@@ -38,8 +38,8 @@ pub(crate) struct Parts {
     pub redis: Option<registry::Redis>,
     pub metrics: Metrics,
     pub dialler: Arc<Dialler>,
-    /// Which nodes have which room.
-    pub holders: Arc<dyn Holders>,
+    /// Which nodes have which room, where that is not to be told by their owners.
+    pub holders: Option<Arc<dyn Holders>>,
 }
 
 /// What all connections share; the node listens at these addresses.
@@ -92,7 +92,7 @@ pub(crate) fn assemble(parts: Parts, at: &NodeFile) -> Arc<App> {
         node: NodeId::parse(&config.node.id).expect("a node id, as it was checked"),
         incarnation: Incarnation(u64::try_from(unix_now().0).unwrap_or(0)),
     };
-    let nodes = Nodes::default();
+    let nodes = Arc::new(Nodes::default());
     let peers = Arc::new(Peers::start(
         me.clone(),
         secrets.peers,
@@ -145,6 +145,10 @@ pub(crate) fn assemble(parts: Parts, at: &NodeFile) -> Arc<App> {
         )
     });
     let relays = peers.credential().map(|credential| {
+        let owners = || relay::Owners {
+            ownership: Arc::clone(&ownership),
+            nodes: Arc::clone(&nodes),
+        };
         let place = relay::Place {
             node: me.node,
             zone: config.node.zone.clone(),
@@ -152,7 +156,7 @@ pub(crate) fn assemble(parts: Parts, at: &NodeFile) -> Arc<App> {
             dialler,
             hub: Arc::clone(&hub),
             ownership: Arc::clone(&ownership),
-            holders,
+            holders: holders.unwrap_or_else(|| Arc::new(owners())),
             idle: Duration::from_secs(config.relay.idle_s),
             counts: relay::Counts::of(&metrics),
             stop: stop.clone(),
