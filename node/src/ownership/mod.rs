@@ -147,10 +147,9 @@ impl Ownership {
         if let Some(own) = self.owns(room) {
             return Ok(Some(own));
         }
-        Ok(alive(
-            &self.parts.registry.read(room).await?,
-            self.parts.dead_after_ms,
-        ))
+        let registry = &self.parts.registry;
+        let found = registry.read(room).await?;
+        Ok(alive(&found, registry.now_ms(), self.parts.dead_after_ms))
     }
 
     /// The highest claim of a room that was seen here, whoever's.
@@ -294,9 +293,8 @@ impl Ownership {
 }
 
 /// The claim that was found, where its owner lives and publishes.
-fn alive(found: &Found, dead_after_ms: u64) -> Option<Pair> {
+fn alive(found: &Found, registry_ms: u64, dead_after_ms: u64) -> Option<Pair> {
     let record = found.record.as_ref()?.as_ref().ok()?;
-    let registry_ms = u64::try_from(unix_now().0).unwrap_or(0);
     let is_alive = record.is_alive(registry_ms, dead_after_ms);
     is_alive.then(|| record.pair.clone())
 }

@@ -240,6 +240,21 @@ async fn every_node_knows_who_publishes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_registrys_clock_tells_whether_an_owner_lives() {
+    for ahead_ms in [-3_600_000, 3_600_000] {
+        let (nodes, registry) = (Nodes::default(), Arc::new(Memory::ahead(ahead_ms)));
+        let [one, two] =
+            [(); 2].map(|()| Node::start(&nodes, registry.clone(), Settings::default()));
+        let _published = one.publish().await.unwrap();
+        assert_eq!(
+            two.publisher().await.as_deref(),
+            Some("node-0"),
+            "{ahead_ms}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_claim_lives_for_as_long_as_its_publisher() {
     let [one, two] = two();
     let _published = one.publish().await.unwrap();

@@ -29,12 +29,14 @@ pub(super) async fn hold(registry: Arc<dyn Registry>) {
     a_directory_has_whom_it_hears_of(it).await;
     only_what_was_seen_is_struck(it).await;
     rooms_without_a_record_leave_the_list(it).await;
+    its_clock_is_known(it).await;
     assert!(it.is_reachable());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory() {
     hold(Arc::new(Memory::default())).await;
+    hold(Arc::new(Memory::ahead(3_600_000))).await;
 }
 
 #[tokio::test]
@@ -206,6 +208,11 @@ async fn a_directory_has_whom_it_hears_of(registry: &dyn Registry) {
     timeout(SOON, gone).await.expect("the silent are struck");
     let others = registry.scan(&Directory::Replicas(room("other"))).await;
     assert_eq!(others.unwrap().entries, []);
+}
+
+async fn its_clock_is_known(it: &dyn Registry) {
+    let told = it.scan(&Directory::Nodes).await.unwrap().registry_ms;
+    assert!(it.now_ms() >= told && it.now_ms() - told < 60_000);
 }
 
 async fn only_what_was_seen_is_struck(registry: &dyn Registry) {

@@ -6,8 +6,7 @@ use isocast_claims::NodeId;
 use isocast_claims::record::{Hash, KEPT_S, Record, Status};
 use isocast_claims::store::{self, Reply, Request};
 
-use super::{Answer, Directory, Listed, Registry, Scan, directory};
-use crate::clock::unix_now;
+use super::{Answer, Directory, Listed, Registry, Scan, directory, unix_ms};
 use crate::rooms::RoomId;
 use crate::sync::Mutex;
 
@@ -16,7 +15,11 @@ const SWEEP_AFTER: usize = 64;
 
 /// A registry in this process only.
 #[derive(Debug, Default)]
-pub(crate) struct Memory(Mutex<Kept>);
+pub(crate) struct Memory {
+    kept: Mutex<Kept>,
+    /// Its clock is this far ahead of the node's, in milliseconds: only in tests it is.
+    ahead_ms: i64,
+}
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -28,14 +31,13 @@ struct Kept {
 
 impl Memory {
     fn with<T: Send + 'static>(&self, work: impl FnOnce(&mut Kept) -> T) -> Answer<'_, T> {
-        let mut kept = self.0.lock();
+        let mut kept = self.kept.lock();
         ready(Ok(work(&mut kept))).boxed()
     }
 }
 
 impl Kept {
-    fn call(&mut self, room: &RoomId, request: &Request) -> Reply {
-        let now_ms = unix_ms();
+    fn call(&mut self, room: &RoomId, request: &Request, now_ms: u64) -> Reply {
         if matches!(request, Request::Read) {
             return Reply::Found(store::read(self.rooms.get(room).and_then(Option::as_ref)));
         }
@@ -63,7 +65,7 @@ impl Kept {
 
 impl Registry for Memory {
     fn call<'a>(&'a self, room: &'a RoomId, request: Request) -> Answer<'a, Reply> {
-        self.with(|kept| kept.call(room, &request))
+        self.with(|kept| kept.call(room, &request, self.now_ms()))
     }
 
     fn stamp<'a>(
@@ -73,7 +75,7 @@ impl Registry for Memory {
         entry: String,
     ) -> Answer<'a, String> {
         self.with(|kept| {
-            let stamped = directory::stamped(&entry, unix_ms());
+            let stamped = directory::stamped(&entry, self.now_ms());
             let entries = kept.directories.entry(directory.clone()).or_default();
             entries.insert(node.to_string(), stamped.clone());
             stamped
@@ -84,7 +86,7 @@ impl Registry for Memory {
         self.with(|kept| {
             let entries = kept.directories.get(directory).into_iter().flatten();
             Scan {
-                registry_ms: unix_ms(),
+                registry_ms: self.now_ms(),
                 entries: entries.map(|(n, e)| (n.clone(), e.clone())).collect(),
                 corrupt: 0,
             }
@@ -135,8 +137,17 @@ impl Registry for Memory {
     fn is_reachable(&self) -> bool {
         true
     }
+
+    fn now_ms(&self) -> u64 {
+        unix_ms().saturating_add_signed(self.ahead_ms)
+    }
 }
 
-fn unix_ms() -> u64 {
-    u64::try_from(unix_now().0).unwrap_or(0)
+#[cfg(test)]
+impl Memory {
+    /// One whose clock is not the nodes'.
+    pub(crate) fn ahead(ahead_ms: i64) -> Self {
+        let kept = Mutex::default();
+        Self { kept, ahead_ms }
+    }
 }

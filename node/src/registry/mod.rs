@@ -32,6 +32,7 @@ pub(crate) use memory::Memory;
 pub(crate) use nodes::{Capabilities, Load, Node, Nodes, Ports, Status, nodes};
 pub(crate) use redis::Redis;
 
+use crate::clock::unix_now;
 use crate::rooms::RoomId;
 
 /// The right to publish a room, until a higher pair is seen.
@@ -87,6 +88,12 @@ pub(crate) trait Registry: Send + Sync + std::fmt::Debug {
     /// Whether it answered when it was last asked.
     fn is_reachable(&self) -> bool;
 
+    /// Its clock, in milliseconds since 1970, as far as it was heard. It may be hours away from this node's, which it
+    /// is until it was.
+    fn now_ms(&self) -> u64 {
+        unix_ms()
+    }
+
     /// What lies there.
     fn read<'a>(&'a self, room: &'a RoomId) -> Answer<'a, Found> {
         Box::pin(async move {
@@ -96,6 +103,11 @@ pub(crate) trait Registry: Send + Sync + std::fmt::Debug {
             }
         })
     }
+}
+
+/// This node's clock.
+fn unix_ms() -> u64 {
+    u64::try_from(unix_now().0).unwrap_or(0)
 }
 
 #[cfg(test)]

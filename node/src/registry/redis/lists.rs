@@ -1,12 +1,14 @@
 //! Lists that readers check: the calls, and what their scripts answer.
 
+use std::sync::atomic::Ordering;
+
 use futures_util::{StreamExt, TryStreamExt, stream};
 use isocast_claims::{NodeId, record};
 use redis::{Cmd, RedisResult, Value, cmd, pipe};
 
 use super::{IN_FLIGHT_MAX, Redis};
 use crate::registry::directory::{self, ENTRIES_MAX, ENTRY_BYTES_MAX};
-use crate::registry::{Directory, Listed, Scan, Unavailable, active};
+use crate::registry::{Directory, Listed, Scan, Unavailable, active, unix_ms};
 use crate::rooms::RoomId;
 
 /// Rooms in one command; a script's arguments have to fit its stack.
@@ -32,7 +34,13 @@ impl Redis {
         let found = self
             .run(&self.scripts.scan, &directory.key(), bounds)
             .await?;
-        scanned(found).map_err(|error| Unavailable(error.into()))
+        let scan = scanned(found).map_err(|error| Unavailable(error.into()))?;
+        let ahead_ms = scan
+            .registry_ms
+            .cast_signed()
+            .wrapping_sub(unix_ms().cast_signed());
+        self.ahead_ms.store(ahead_ms, Ordering::Relaxed);
+        Ok(scan)
     }
 
     pub(super) async fn remove_entry(

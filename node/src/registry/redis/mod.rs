@@ -10,6 +10,7 @@ mod script;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use futures_util::FutureExt;
 use isocast_claims::NodeId;
@@ -17,7 +18,7 @@ use isocast_claims::store::{Reply, Request};
 use redis::{FromRedisValue, ToRedisArgs};
 use tokio_util::sync::CancellationToken;
 
-use super::{Answer, Directory, Listed, Registry, Scan, Unavailable};
+use super::{Answer, Directory, Listed, Registry, Scan, Unavailable, unix_ms};
 use crate::config::{self, RedisMode};
 use crate::metrics::Metrics;
 use crate::rooms::RoomId;
@@ -36,6 +37,8 @@ pub(crate) struct Redis {
     scripts: Scripts,
     prefix: String,
     is_cluster: bool,
+    /// How far its clock was ahead of this node's when it last told the time, in milliseconds.
+    ahead_ms: AtomicI64,
 }
 
 impl Redis {
@@ -48,6 +51,7 @@ impl Redis {
             scripts: Scripts::new(),
             prefix: config.key_prefix.clone(),
             is_cluster,
+            ahead_ms: AtomicI64::new(0),
         })
     }
 
@@ -121,5 +125,9 @@ impl Registry for Redis {
 
     fn is_reachable(&self) -> bool {
         self.link.is_up()
+    }
+
+    fn now_ms(&self) -> u64 {
+        unix_ms().saturating_add_signed(self.ahead_ms.load(Ordering::Relaxed))
     }
 }
