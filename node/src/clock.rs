@@ -10,3 +10,8 @@ pub(crate) fn unix_now() -> UnixMs {
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
     }))
 }
+
+/// The same as a number that is never negative, as `isocast_claims` counts.
+pub(crate) fn unix_ms() -> u64 {
+    u64::try_from(unix_now().0).unwrap_or(0)
+}

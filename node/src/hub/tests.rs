@@ -17,7 +17,8 @@ mod seats;
 mod tracks;
 mod viewers;
 
-const LIMITS: Limits = Limits {
+/// For whoever has a hub in a test.
+pub(crate) const LIMITS: Limits = Limits {
     ring_bytes_max: 1 << 20,
     hold: Duration::from_secs(15),
     remember: Duration::from_secs(300),
@@ -49,7 +50,8 @@ fn delta(dts: i64) -> Frame {
     frame(Codec::Avc, Kind::Media { key: false }, dts, b"delta")
 }
 
-fn audio(dts: i64) -> Frame {
+/// A frame that can be sent by itself.
+pub(crate) fn audio(dts: i64) -> Frame {
     frame(Codec::Aac, Kind::Media { key: true }, dts, b"audio")
 }
 

@@ -134,6 +134,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::hub::tests::LIMITS;
     use crate::hub::{Delivery, Hub, Item, Limits, Protocol, Source, Stream, Subscriber};
     use crate::registry::Claim;
     use crate::rooms::RoomId;
@@ -146,12 +147,8 @@ mod tests {
 
     fn hub() -> Hub {
         Hub::new(Limits {
-            ring_bytes_max: 1 << 20,
-            hold: Duration::from_secs(15),
-            remember: Duration::from_secs(300),
             lag_bytes_max: 1 << 20,
-            lag_ms_max: 5000,
-            streams_max: 2,
+            ..LIMITS
         })
     }
 

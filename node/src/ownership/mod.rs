@@ -27,7 +27,7 @@ pub(crate) use held::Held;
 pub(crate) use peers::Alone;
 pub(crate) use peers::Peers;
 
-use crate::clock::unix_now;
+use crate::clock::unix_ms;
 use crate::error::Refusal;
 use crate::hub::{Hub, State};
 use crate::registry::{Registry, Unavailable};
@@ -274,7 +274,7 @@ impl Ownership {
     fn now(&self) -> Now {
         Now {
             monotonic_ms: milliseconds(self.began.elapsed()),
-            unix_ms: u64::try_from(unix_now().0).unwrap_or(0),
+            unix_ms: unix_ms(),
         }
     }
 

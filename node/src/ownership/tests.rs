@@ -3,15 +3,14 @@
 use std::future::pending;
 use std::sync::Weak;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use isocast_claims::record::Status;
 use isocast_claims::{Answer, Incarnation, NodeId, Rejected};
-use isocast_media::{Codec, Frame, Kind, MediaMs};
 use tokio::time::advance;
 
 use super::*;
+use crate::hub::tests::{LIMITS, audio};
 use crate::hub::{Limits, Publisher, Source};
 use crate::registry::{Answer as Replies, Directory, Listed, Memory, Scan};
 
@@ -118,12 +117,9 @@ struct Node {
 impl Node {
     fn start(nodes: &Nodes, registry: Arc<dyn Registry>, settings: Settings) -> Self {
         let hub = Arc::new(Hub::new(Limits {
-            ring_bytes_max: 1 << 20,
-            hold: Duration::from_secs(15),
-            remember: Duration::from_secs(300),
             lag_bytes_max: 1 << 20,
-            lag_ms_max: 5000,
             streams_max: 9,
+            ..LIMITS
         }));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let me = NodeId::parse(&format!("node-{}", nodes.lock().len())).unwrap();
@@ -201,15 +197,7 @@ fn two_alone(strict: bool) -> [Node; 2] {
 }
 
 fn send(publisher: &Publisher) {
-    let frame = Frame {
-        codec: Codec::Aac,
-        track_id: 0,
-        kind: Kind::Media { key: true },
-        dts: MediaMs(0),
-        pts_offset_ms: 0,
-        data: Bytes::from_static(b"audio"),
-    };
-    publisher.push(frame, Instant::now().into_std()).ok();
+    publisher.push(audio(0), Instant::now().into_std()).ok();
 }
 
 /// Sends ten frames a second while `wait` does.

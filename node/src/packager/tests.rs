@@ -1,4 +1,4 @@
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -6,16 +6,13 @@ use isocast_media::hls::{Listed, SegmentName};
 use isocast_media::{Codec, Frame, Kind, MediaMs};
 
 use super::*;
-use crate::hub::{Hub, Limits, Publisher, Source};
+use crate::hub::{self, Hub, Limits, Publisher, Source};
 use crate::registry::Claim;
 
 const LIMITS: Limits = Limits {
-    ring_bytes_max: 1 << 20,
-    hold: Duration::from_secs(15),
-    remember: Duration::from_secs(300),
     lag_bytes_max: 1 << 20,
     lag_ms_max: 60_000,
-    streams_max: 2,
+    ..hub::tests::LIMITS
 };
 const WINDOW: usize = 3;
 

@@ -6,7 +6,8 @@ use isocast_claims::NodeId;
 use isocast_claims::record::{Hash, KEPT_S, Record, Status};
 use isocast_claims::store::{self, Reply, Request};
 
-use super::{Answer, Directory, Listed, Registry, Scan, directory, unix_ms};
+use super::{Answer, Directory, Listed, Registry, Scan, directory};
+use crate::clock::unix_ms;
 use crate::rooms::RoomId;
 use crate::sync::Mutex;
 

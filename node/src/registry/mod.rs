@@ -32,7 +32,7 @@ pub(crate) use memory::Memory;
 pub(crate) use nodes::{Capabilities, Load, Node, Nodes, Ports, Status, nodes};
 pub(crate) use redis::Redis;
 
-use crate::clock::unix_now;
+use crate::clock::unix_ms;
 use crate::rooms::RoomId;
 
 /// The right to publish a room, until a higher pair is seen.
@@ -103,11 +103,6 @@ pub(crate) trait Registry: Send + Sync + std::fmt::Debug {
             }
         })
     }
-}
-
-/// This node's clock.
-fn unix_ms() -> u64 {
-    u64::try_from(unix_now().0).unwrap_or(0)
 }
 
 #[cfg(test)]

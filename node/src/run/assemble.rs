@@ -7,7 +7,7 @@ use tokio_util::task::TaskTracker;
 
 use super::opened::{KeySetAt, Secrets};
 use crate::app::App;
-use crate::clock::unix_now;
+use crate::clock::unix_ms;
 use crate::config::Config;
 use crate::data::NodeFile;
 use crate::edge::Buckets;
@@ -90,7 +90,7 @@ pub(crate) fn assemble(parts: Parts, at: &NodeFile) -> Arc<App> {
     let hub = Arc::new(Hub::new(hub_limits(&config)));
     let me = Owner {
         node: NodeId::parse(&config.node.id).expect("a node id, as it was checked"),
-        incarnation: Incarnation(u64::try_from(unix_now().0).unwrap_or(0)),
+        incarnation: Incarnation(unix_ms()),
     };
     let nodes = Arc::new(Nodes::default());
     let peers = Arc::new(Peers::start(

@@ -1,5 +1,6 @@
 use std::time::Instant;
 
+use bytes::Bytes;
 use isocast_media::rtmp::Event;
 
 use super::{Connection, End, PROTOCOL, receive};
@@ -52,13 +53,10 @@ impl Connection {
                 delivery = subscriber.next() => delivery,
                 read = receive(&mut self.socket, &mut self.session) => {
                     read?;
-                    match self.session.next_event(Instant::now()).map_err(End::Broken)? {
-                        Some(Event::Stop) => return Ok(()),
-                        _ => {
-                            self.flush().await?;
-                            continue;
-                        }
+                    if self.has_stopped().await? {
+                        return Ok(());
                     }
+                    continue;
                 }
                 () = self.departure.due() => {
                     self.send_away()?;
@@ -93,16 +91,35 @@ impl Connection {
         }
     }
 
+    /// Answers what a player has said: whether it wants no more.
+    pub(super) async fn has_stopped(&mut self) -> Result<bool, End> {
+        let event = self.session.next_event(Instant::now());
+        if let Some(Event::Stop) = event.map_err(End::Broken)? {
+            return Ok(true);
+        }
+        self.flush().await?;
+        Ok(false)
+    }
+
     /// How many bytes it was.
     async fn send(&mut self, items: &[Item], to: &Subscriber) -> Result<usize, End> {
         let bytes = |item| delivery::rtmp::bytes(item, to.tracks());
         let pieces: Vec<_> = items.iter().map(bytes).collect();
+        self.send_pieces(&pieces, to).await?;
+        Ok(pieces.iter().map(|piece| piece.len()).sum())
+    }
+
+    /// Sends what a subscriber is given, unless it is sent away.
+    pub(super) async fn send_pieces(
+        &mut self,
+        pieces: &[Bytes],
+        to: &Subscriber,
+    ) -> Result<(), End> {
         let hangup = to.hangup();
         tokio::select! {
-            written = self.socket.write_all_vectored(&pieces) => written?,
-            () = self.app.stop.closing() => return Err(End::Stopped),
-            () = hangup.cancelled() => return Err(End::Hangup),
+            written = self.socket.write_all_vectored(pieces) => Ok(written?),
+            () = self.app.stop.closing() => Err(End::Stopped),
+            () = hangup.cancelled() => Err(End::Hangup),
         }
-        Ok(pieces.iter().map(|piece| piece.len()).sum())
     }
 }

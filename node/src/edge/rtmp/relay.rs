@@ -5,7 +5,6 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use isocast_claims::{Incarnation, NodeId, Owner, Pair};
 use isocast_media::MediaMs;
-use isocast_media::rtmp::Event;
 use isocast_media::rtmp::session::relay::{self, Bond, Mark};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -13,7 +12,7 @@ use super::super::Socket;
 use super::{Connection, End, receive};
 use crate::clock::unix_now;
 use crate::delivery;
-use crate::hub::{Delivery, Item, Protocol, State, Stream, Subscriber, Tracks, Upstream};
+use crate::hub::{Delivery, Item, Protocol, State, Stream, Tracks, Upstream};
 use crate::relay::{HOPS_MAX, MARK_EVERY, Refused, told};
 use crate::rooms::RoomId;
 
@@ -110,13 +109,10 @@ impl Connection {
                 delivery = subscriber.next() => delivery,
                 read = receive(&mut self.socket, &mut self.session) => {
                     read?;
-                    match self.session.next_event(Instant::now()).map_err(End::Broken)? {
-                        Some(Event::Stop) => return Ok(()),
-                        _ => {
-                            self.flush().await?;
-                            continue;
-                        }
+                    if self.has_stopped().await? {
+                        return Ok(());
                     }
+                    continue;
                 }
                 _ = marks.tick() => {
                     if bound.stream.upstream() != bound.upstream {
@@ -125,7 +121,7 @@ impl Connection {
                     // Who watches by way of another node watches this one's stream.
                     bound.stream.touch(Instant::now());
                     writer.mark(bound.stream.state() == State::Interrupted, false);
-                    self.send_pieces(&mut writer, &subscriber).await?;
+                    self.send_pieces(&writer.taken(), &subscriber).await?;
                     continue;
                 }
                 () = self.app.stop.closing() => return Err(End::Stopped),
@@ -133,14 +129,14 @@ impl Connection {
             match delivery {
                 Delivery::Items(items) => {
                     let is_bound = writer.take(&items);
-                    self.send_pieces(&mut writer, &subscriber).await?;
+                    self.send_pieces(&writer.taken(), &subscriber).await?;
                     if !is_bound {
                         return self.refuse_relay(Refused::Replaced);
                     }
                 }
                 Delivery::Interrupted => {
                     writer.mark(true, false);
-                    self.send_pieces(&mut writer, &subscriber).await?;
+                    self.send_pieces(&writer.taken(), &subscriber).await?;
                 }
                 // Not the stream ends but this node: viewers elsewhere are held.
                 Delivery::Ended | Delivery::Gone if self.app.stop.is_closing() => {
@@ -156,16 +152,6 @@ impl Connection {
                     return Err(End::Hangup);
                 }
             }
-        }
-    }
-
-    async fn send_pieces(&mut self, writer: &mut Writer, to: &Subscriber) -> Result<(), End> {
-        let pieces = std::mem::take(&mut writer.pieces);
-        let hangup = to.hangup();
-        tokio::select! {
-            written = self.socket.write_all_vectored(&pieces) => Ok(written?),
-            () = self.app.stop.closing() => Err(End::Stopped),
-            () = hangup.cancelled() => Err(End::Hangup),
         }
     }
 }
@@ -198,6 +184,11 @@ impl Writer {
             is_marked: false,
             pieces: Vec::new(),
         }
+    }
+
+    /// What is to be sent now.
+    fn taken(&mut self) -> Vec<Bytes> {
+        std::mem::take(&mut self.pieces)
     }
 
     fn mark(&mut self, is_held: bool, discontinuity: bool) {

@@ -1,16 +1,16 @@
 use std::future::Future;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::{FutureExt, poll};
 use isocast_claims::Pair;
-use isocast_media::{Codec, Frame, Kind, MediaMs, UnixMs};
+use isocast_media::UnixMs;
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::advance;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
+use crate::hub::tests::{LIMITS, audio};
 use crate::hub::{Limits, State};
 use crate::ownership::{self, Alone};
 use crate::registry::{self, Claim};
@@ -33,12 +33,8 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let limits = Limits {
-            ring_bytes_max: 1 << 20,
-            hold: Duration::from_secs(15),
-            remember: Duration::from_secs(300),
             lag_bytes_max: 1 << 20,
-            lag_ms_max: 5000,
-            streams_max: 2,
+            ..LIMITS
         };
         let rooms = Arc::new(Memory::new());
         let (hub, tasks) = (Arc::new(Hub::new(limits)), TaskTracker::new());
@@ -121,15 +117,7 @@ const SILENCE: Duration = Duration::from_secs(1);
 const LATE: Duration = Duration::from_millis(50);
 
 fn send(publisher: &Publisher) {
-    let frame = Frame {
-        codec: Codec::Aac,
-        track_id: 0,
-        kind: Kind::Media { key: true },
-        dts: MediaMs(0),
-        pts_offset_ms: 0,
-        data: Bytes::from_static(b"audio"),
-    };
-    publisher.push(frame, Instant::now().into_std()).unwrap();
+    publisher.push(audio(0), Instant::now().into_std()).unwrap();
 }
 
 const ALREADY_LIVE: Option<Refusal> = Some(Refusal::AlreadyLive);

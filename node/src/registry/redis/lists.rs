@@ -7,8 +7,9 @@ use isocast_claims::{NodeId, record};
 use redis::{Cmd, RedisResult, Value, cmd, pipe};
 
 use super::{IN_FLIGHT_MAX, Redis};
+use crate::clock::unix_ms;
 use crate::registry::directory::{self, ENTRIES_MAX, ENTRY_BYTES_MAX};
-use crate::registry::{Directory, Listed, Scan, Unavailable, active, unix_ms};
+use crate::registry::{Directory, Listed, Scan, Unavailable, active};
 use crate::rooms::RoomId;
 
 /// Rooms in one command; a script's arguments have to fit its stack.

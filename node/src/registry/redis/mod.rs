@@ -18,7 +18,8 @@ use isocast_claims::store::{Reply, Request};
 use redis::{FromRedisValue, ToRedisArgs};
 use tokio_util::sync::CancellationToken;
 
-use super::{Answer, Directory, Listed, Registry, Scan, Unavailable, unix_ms};
+use super::{Answer, Directory, Listed, Registry, Scan, Unavailable};
+use crate::clock::unix_ms;
 use crate::config::{self, RedisMode};
 use crate::metrics::Metrics;
 use crate::rooms::RoomId;
